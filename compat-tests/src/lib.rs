@@ -1,0 +1,1 @@
+//! Harness for tests against real ZooKeeper servers and clients.

@@ -1,0 +1,1 @@
+//! Jute: the encoding of ZooKeeper.

@@ -1,0 +1,1 @@
+//! Authentication schemes, credentials and ACL checks.

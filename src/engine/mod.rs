@@ -1,0 +1,1 @@
+//! Routes inputs to the processors and their outputs to the shell; decides nothing itself.

@@ -1,0 +1,1 @@
+//! One file per client operation: a write has `prep` and `reply`, a read has `read`.

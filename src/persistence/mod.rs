@@ -1,0 +1,1 @@
+//! Transaction logs, snapshots and epoch files in ZooKeeper's own formats.

@@ -1,0 +1,1 @@
+//! The request processors and the chains they are wired into.

@@ -1,0 +1,1 @@
+//! Words of the wire: opcodes, error codes, zxids, frames, headers.

@@ -1,0 +1,1 @@
+//! The shell: sockets, threads, files, clocks and configuration around the engine.

@@ -1,0 +1,1 @@
+//! The data tree and what is derived from it.
