@@ -1,1 +1,15 @@
-//! Words of the wire: opcodes, error codes, zxids, frames, headers.
+//! Words of the wire: opcodes, error codes, permissions, events and the ids of things.
+
+mod create_mode;
+mod error_code;
+mod ids;
+mod opcode;
+mod perms;
+mod watch_kinds;
+
+pub use create_mode::CreateMode;
+pub use error_code::ErrorCode;
+pub use ids::{Millis, SessionId, Xid, Zxid};
+pub use opcode::OpCode;
+pub use perms::Perms;
+pub use watch_kinds::{AddWatchMode, EventType, KEEPER_STATE_SYNC_CONNECTED, WatcherType};

@@ -1,0 +1,58 @@
+//! The macro behind [`crate::records`], and what every record can tell of itself.
+
+use crate::Field;
+
+/// A record of `zookeeper.jute`.
+pub trait Record<'a>: Field<'a> {
+    /// The record as `zookeeper.jute` would declare it, on one line and with Rust's field names, such as
+    /// `GetDataRequest{ustring path, boolean watch}`.
+    fn declaration() -> String;
+}
+
+/// Declares records: structs whose fields stand in wire order, and their codec. A record that borrows is
+/// declared with the lifetime `'a`.
+macro_rules! records {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident $(<$life:lifetime>)? { $($(#[$field_meta:meta])* $field:ident: $type:ty,)+ }
+    )+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct $name $(<$life>)? {
+            $($(#[$field_meta])* pub $field: $type,)+
+        }
+
+        impl<'a> $crate::Field<'a> for $name $(<$life>)? {
+            const MIN_BYTES: usize = 0 $(+ <$type as $crate::Field<'a>>::MIN_BYTES)+;
+
+            fn type_name() -> String {
+                stringify!($name).into()
+            }
+
+            fn read(reader: &mut $crate::Reader<'a>) -> Result<Self, $crate::JuteError> {
+                Ok(Self { $($field: $crate::Field::read(reader)?,)+ })
+            }
+
+            fn write(&self, out: &mut impl ::bytes::BufMut) {
+                $($crate::Field::write(&self.$field, out);)+
+            }
+        }
+
+        impl<'a> $crate::Record<'a> for $name $(<$life>)? {
+            fn declaration() -> String {
+                let fields = [
+                    $(format!("{} {}", <$type as $crate::Field<'a>>::type_name(), stringify!($field)),)+
+                ];
+                format!("{}{{{}}}", stringify!($name), fields.join(", "))
+            }
+        }
+    )+
+
+        /// The declaration of each record above, in the order of the source.
+        pub(super) fn declarations() -> Vec<String> {
+            vec![$(<$name as $crate::Record>::declaration(),)+]
+        }
+    };
+}
+
+pub(crate) use records;

@@ -1,0 +1,51 @@
+//! Ids of things, each its own type, so that one is never taken for another.
+
+use std::fmt;
+
+/// Milliseconds: since 1970 where a znode or transaction shows them, else of a clock that only goes forward.
+pub type Millis = i64;
+
+/// Number of a request on its connection.
+pub type Xid = i32;
+
+/// Number of a transaction: the epoch of its leader in the high half, a counter in the low half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Zxid(pub i64);
+
+impl Zxid {
+    /// The first zxid of nothing at all: a tree without transactions.
+    pub const ZERO: Zxid = Zxid(0);
+
+    /// The epoch of the leader that made it.
+    pub fn epoch(self) -> i64 {
+        self.0 >> 32
+    }
+
+    /// Its number within the epoch.
+    pub fn counter(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The one that follows it.
+    pub fn next(self) -> Self {
+        Zxid(self.0 + 1)
+    }
+}
+
+/// Shown in hexadecimal, as in file names and four-letter words.
+impl fmt::Display for Zxid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// A session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SessionId(pub i64);
+
+/// Shown in hexadecimal with 0x, as ZooKeeper logs it.
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:x}", self.0)
+    }
+}
