@@ -5,6 +5,7 @@ mod error_code;
 mod ids;
 mod opcode;
 mod perms;
+mod txn_entry;
 mod watch_kinds;
 
 pub use create_mode::CreateMode;
@@ -12,4 +13,5 @@ pub use error_code::ErrorCode;
 pub use ids::{Millis, SessionId, Xid, Zxid};
 pub use opcode::OpCode;
 pub use perms::Perms;
+pub use txn_entry::{TxnBody, TxnEntry, TxnEntryError};
 pub use watch_kinds::{AddWatchMode, EventType, KEEPER_STATE_SYNC_CONNECTED, WatcherType};
