@@ -4,6 +4,7 @@ mod create_mode;
 mod error_code;
 mod ids;
 mod opcode;
+pub mod path;
 mod perms;
 mod txn_entry;
 mod watch_kinds;

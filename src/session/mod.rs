@@ -1,1 +1,18 @@
 //! Sessions: ids, passwords, expiry.
+//!
+//! A session is known by its [`SessionId`](crate::proto::SessionId) and guarded by a password
+//! derived from it. It lives as long as packets arrive within its timeout; [`SessionTracker`]
+//! decides when it has ended. A client reaches it over one connection at a time, each with its own
+//! [`CnxnId`].
+
+mod cnxn_id;
+mod expiry_queue;
+mod password;
+mod session_id;
+mod session_tracker;
+
+pub use cnxn_id::CnxnId;
+pub use expiry_queue::ExpiryQueue;
+pub use password::{PASSWORD_BYTES, check_password, password};
+pub use session_id::first_session_id;
+pub use session_tracker::{Owner, SessionHandle, SessionTracker, clamp_timeout_ms};
