@@ -1,0 +1,215 @@
+//! The transactions of a log directory from a zxid on, across its files
+//! (`FileTxnLog.FileTxnIterator`).
+//!
+//! A file is mapped and its records are lent out as they stand there. How the end of a file is read
+//! is told in [`super::log_scan`]; what is decided here is whether a torn end may stand where it
+//! does:
+//!
+//! * in the last file: yes, it is the write a crash cut off;
+//! * in an earlier one: yes, if the next file goes on where it was cut, because the server was
+//!   started again after that crash. If transactions are missing in between, they were damaged.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use rustix::fs::SeekFrom;
+use tracing::warn;
+
+use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES, LogScan, Tail};
+use super::mapping::map_for_reading;
+use super::{DataFile, LogError, list_logs, logs_from};
+use crate::proto::{TxnEntry, Zxid};
+
+/// Walks the transactions of a log directory in order.
+#[derive(Debug)]
+pub struct LogReader {
+    /// Transactions below it are skipped.
+    from: Zxid,
+    waiting: VecDeque<DataFile>,
+    current: Option<OpenLog>,
+    /// The last zxid that was read, or the one before `from`.
+    last: Zxid,
+}
+
+#[derive(Debug)]
+struct OpenLog {
+    path: PathBuf,
+    map: Mmap,
+    /// Where the file's data ends; behind it there are only holes.
+    data_end: usize,
+    position: usize,
+}
+
+/// One transaction, where it stands in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRecord<'a> {
+    /// The entry: header, transaction and digest, as it is sent to learners.
+    pub raw: &'a [u8],
+    /// The file.
+    pub path: &'a Path,
+    /// Where its record begins there.
+    pub offset: u64,
+}
+
+impl LogRecord<'_> {
+    /// The transaction's zxid.
+    pub fn zxid(&self) -> Zxid {
+        super::log_batch::zxid_of(self.raw)
+    }
+
+    /// Splits the entry.
+    pub fn decode(&self) -> Result<TxnEntry<'_>, LogError> {
+        TxnEntry::decode(self.raw).map_err(|source| LogError::BadEntry {
+            path: self.path.to_owned(),
+            offset: self.offset,
+            source,
+        })
+    }
+}
+
+impl LogReader {
+    /// A reader of the transactions of `dir` with zxid `from` or higher.
+    pub fn open(dir: &Path, from: Zxid) -> Result<Self, LogError> {
+        let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
+        let waiting = logs_from(&logs, from).to_vec().into();
+        Ok(Self { from, waiting, current: None, last: Zxid(from.0.saturating_sub(1)) })
+    }
+
+    /// Bytes of the files not finished yet, padding included (`getStorageSize`).
+    pub fn storage_bytes(&self) -> u64 {
+        let current = self.current.as_ref().map_or(0, |log| log.map.len() as u64);
+        let size = |log: &DataFile| log.path.metadata().map_or(0, |meta| meta.len());
+        current + self.waiting.iter().map(size).sum::<u64>()
+    }
+
+    /// The next transaction; `None` behind the last one.
+    pub fn next_record(&mut self) -> Result<Option<LogRecord<'_>>, LogError> {
+        let (offset, length) = loop {
+            let Some(log) = &mut self.current else {
+                match self.waiting.pop_front() {
+                    None => return Ok(None),
+                    Some(file) => self.current = self.open_log(&file)?,
+                }
+                continue;
+            };
+            let mut scan = LogScan::from(&log.map[..log.data_end], log.position);
+            match scan.next_record() {
+                Ok(record) => {
+                    let (offset, zxid, length) = (record.offset, record.zxid(), record.entry.len());
+                    log.position = scan.position();
+                    if zxid >= self.from {
+                        self.last = self.last.max(zxid);
+                        break (offset, length);
+                    }
+                }
+                Err(stop) => {
+                    let tail = scan.tail(stop);
+                    self.check_tail(tail)?;
+                    self.current = None;
+                }
+            }
+        };
+        let log = self.current.as_ref().expect("a record was found in it");
+        let end = log.position - 1;
+        let raw = &log.map[end - length..end];
+        Ok(Some(LogRecord { raw, path: &log.path, offset: offset as u64 }))
+    }
+
+    /// Opens the next file; `None` if a crash left it without a header.
+    fn open_log(&self, file: &DataFile) -> Result<Option<OpenLog>, LogError> {
+        let path = file.path.clone();
+        let opened = File::open(&path).map_err(LogError::io("open", &path))?;
+        let map = map_for_reading(&opened).map_err(LogError::io("map", &path))?;
+        let not_a_log = |reason: String| LogError::NotALog { path: path.clone(), reason };
+        if !has_header(&map) {
+            if !self.waiting.is_empty() {
+                return Err(not_a_log("it ends before its header does".into()));
+            }
+            warn!("the log file {} has no header: a crash came before it", path.display());
+            return Ok(None);
+        }
+        if map[..8] != LOG_HEADER[..8] {
+            let bytes: Vec<String> = map[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            return Err(not_a_log(format!(
+                "it begins with {}, not with \"ZKLG\" and version 2",
+                bytes.join(" ")
+            )));
+        }
+        let data_end = data_end(&opened, map.len());
+        Ok(Some(OpenLog { path, map, data_end, position: LOG_HEADER_BYTES }))
+    }
+
+    /// Refuses damage, and tells of a torn end.
+    fn check_tail(&self, tail: Tail) -> Result<(), LogError> {
+        let log = self.current.as_ref().expect("its tail was read");
+        let next = self.waiting.front().map(|file| file.zxid);
+        // The next file begins with the zxid that would have followed, so nothing is missing.
+        let goes_on = next.is_some_and(|next| next <= self.last.next());
+        let corrupt = |offset: usize, reason: String| {
+            let path = log.path.clone();
+            Err(LogError::Corrupt { path, offset: offset as u64, reason })
+        };
+        match (tail, next) {
+            (Tail::Clean, _) => Ok(()),
+            (Tail::Damaged { offset, next_valid, stop }, _) if !goes_on => {
+                corrupt(offset, format!("{stop}, but a valid record follows at {next_valid}"))
+            }
+            (Tail::Torn { offset, stop, .. }, Some(next))
+                if !goes_on && next.epoch() == self.last.epoch() =>
+            {
+                corrupt(offset, format!("{stop}, and the next file begins only at zxid 0x{next}"))
+            }
+            (Tail::Torn { offset, stop, .. } | Tail::Damaged { offset, stop, .. }, _) => {
+                warn!(
+                    "the log file {} ends at byte {offset} with a write that was cut off ({stop}); \
+                     the last transaction is 0x{}",
+                    log.path.display(),
+                    self.last
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a log's bytes reach beyond its header, and that is not all zeros.
+fn has_header(bytes: &[u8]) -> bool {
+    bytes.get(..LOG_HEADER_BYTES).is_some_and(|header| header != [0; LOG_HEADER_BYTES])
+}
+
+/// Deletes the last log file of `dir` if a crash left it without a header (a zero length file as of
+/// ZOOKEEPER-4816's kin, see `FileTxnIterator.goToNextLog`): once it is no longer the last one, it
+/// would stop every later start. The caller owns the directory.
+pub(super) fn remove_empty_tail(dir: &Path) -> Result<(), LogError> {
+    let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
+    let Some(DataFile { path, .. }) = logs.last() else {
+        return Ok(());
+    };
+    let mut head = Vec::with_capacity(LOG_HEADER_BYTES);
+    File::open(path)
+        .and_then(|file| file.take(LOG_HEADER_BYTES as u64).read_to_end(&mut head))
+        .map_err(LogError::io("read", path))?;
+    if !has_header(&head) {
+        warn!("deleting the log file {}: a crash came before its header", path.display());
+        std::fs::remove_file(path).map_err(LogError::io("delete", path))?;
+    }
+    Ok(())
+}
+
+/// Where the last data of a file ends, so that padding nobody has written need not be read. File
+/// systems that cannot tell say that all of it is data.
+fn data_end(file: &File, length: usize) -> usize {
+    let length = length as u64;
+    let mut end = 0;
+    while let Ok(data) = rustix::fs::seek(file, SeekFrom::Data(end)) {
+        match rustix::fs::seek(file, SeekFrom::Hole(data)) {
+            Ok(hole) if hole > end => end = hole,
+            _ => break,
+        }
+    }
+    let known = if end == 0 { length } else { end.min(length) };
+    known as usize
+}

@@ -1,0 +1,27 @@
+//! The only unsafe code of persistence: files mapped into memory.
+//!
+//! A mapping is sound as long as nobody shortens the file under it. Two servers cannot open one
+//! data directory ([`crate::persistence::DataDirs`] locks it), and this server maps for writing
+//! only blocks it has reserved and initialised, and never truncates a file it has mapped.
+#![allow(unsafe_code, reason = "memory maps; every use of one goes through this file")]
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Advice, Mmap, MmapMut, MmapOptions};
+
+/// Maps a whole file for reading it once from front to back.
+pub(super) fn map_for_reading(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the file is a log or snapshot of this server, which are not shortened while mapped.
+    let map = unsafe { Mmap::map(file)? };
+    if !map.is_empty() {
+        map.advise(Advice::Sequential)?;
+    }
+    Ok(map)
+}
+
+/// Maps `length` bytes at `offset`, a multiple of the page size, for writing.
+pub(super) fn map_for_writing(file: &File, offset: u64, length: usize) -> io::Result<MmapMut> {
+    // SAFETY: the caller owns the log file, has written these bytes, and never shortens it.
+    unsafe { MmapOptions::new().offset(offset).len(length).map_mut(file) }
+}
