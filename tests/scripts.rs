@@ -2,6 +2,8 @@
 //! file and flags it gets, which messages and exit codes the user gets, and that signals reach
 //! the server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare itself fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

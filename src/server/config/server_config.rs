@@ -528,16 +528,3 @@ impl MetricsConfig {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn built_in_defaults_are_valid_and_say_nothing() {
-        let config = ServerConfig::embedded_defaults().unwrap();
-        assert_eq!(config.client_address, Some(ListenAddress { ip: None, port: 2181 }));
-        assert_eq!(config.warnings, [""; 0]);
-        config.require_standalone().unwrap();
-    }
-}
