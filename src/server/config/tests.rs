@@ -194,7 +194,8 @@ fn what_apache_replaces_is_replaced_with_a_warning() {
 #[test]
 fn values_go_where_they_belong() {
     let config = load(
-        "-Djute.maxbuffer=0x200000 -Dznode.container.checkIntervalMs=7 -Dfsync.warningthresholdms=9",
+        "-Djute.maxbuffer=0x200000 -Dznode.container.checkIntervalMs=7 \
+         -Dfsync.warningthresholdms=9",
         "tickTime=1000\nminSessionTimeout=-1\nmaxSessionTimeout=9000\nclientPort=0\n\
          clientPortAddress=127.0.0.1\nsnapSizeLimitInKb=0\ntxnLogSizeLimitInKb=8\n\
          flushDelay=30\nforceSync=no\nskipACL=yes\nsnapshot.compression.method=GZ\n\
