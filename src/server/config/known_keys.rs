@@ -21,6 +21,9 @@ pub enum Form {
 pub enum Status {
     /// It does what it does in Apache ZooKeeper.
     Acts,
+    /// It steers ensembles, which come later; a standalone server of Apache's does not look at
+    /// it either.
+    EnsembleOnly,
     /// It steers something only the Java server has; the reason.
     JvmOnly(&'static str),
     /// It is read and checked, and will act with later work; which.
@@ -43,6 +46,19 @@ pub struct KnownKey {
     pub example: &'static str,
     /// Whether it acts.
     pub status: Status,
+}
+
+impl Status {
+    /// Why and until when a key does not act, as `docs/COMPAT.md` has it; none if it does.
+    #[must_use]
+    pub fn reason(self) -> Option<String> {
+        match self {
+            Self::Acts => None,
+            Self::EnsembleOnly => Some("later: it steers ensembles".to_owned()),
+            Self::JvmOnly(why) => Some(format!("never: {why}")),
+            Self::Later(what) => Some(format!("later: {what}")),
+        }
+    }
 }
 
 impl KnownKey {
@@ -127,7 +143,7 @@ pub fn without_effect(properties: &Properties) -> Vec<String> {
 
 fn no_effect(key: &KnownKey, at: &str, name: &str) -> Option<String> {
     match key.status {
-        Status::Acts => None,
+        Status::Acts | Status::EnsembleOnly => None,
         Status::JvmOnly(why) => Some(format!("{at}: {name} has no effect here: {why}")),
         Status::Later(what) => Some(format!("{at}: {name} has no effect yet: {what}")),
     }

@@ -20,6 +20,8 @@ mod quorum_server;
 mod reader;
 mod server_config;
 mod storage_config;
+#[cfg(test)]
+mod tests;
 mod zoo_cfg;
 
 pub use auth_config::{AclDigestAlgorithm, AuthConfig, FourLetterConfig};

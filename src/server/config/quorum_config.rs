@@ -354,7 +354,10 @@ impl QuorumMembers {
                     "write multiAddress.enabled=true too",
                 ));
             }
-            members.servers.insert(id, server);
+            if members.servers.insert(id, server).is_some() {
+                let problem = format!("{key} names server {id} once more");
+                return Err(setting.refused(problem, "keep one line for each server"));
+            }
         }
         for (key, setting) in properties.lines_with("group") {
             members.hierarchical = true;
@@ -383,15 +386,30 @@ impl QuorumMembers {
         Ok(members)
     }
 
-    /// In a hierarchical quorum every voter has a group.
+    /// In a hierarchical quorum every voter has a group, and only voters and servers with a
+    /// weight do.
     fn check_groups(&self, properties: &Properties) -> Result<(), ConfigError> {
-        let lone = self.voters().find(|server| !self.groups.contains_key(&server.id));
-        let Some(server) = lone.filter(|_| self.hierarchical) else { return Ok(()) };
-        let key = format!("server.{}", server.id);
-        let setting = properties.line(&key);
-        let setting = setting.unwrap_or_else(|| panic!("{key} was read from a line of that key"));
-        let fix = format!("add {} to a group.N line", server.id);
-        Err(setting.refused(format!("server {} is not in a group", server.id), fix))
+        if !self.hierarchical {
+            return Ok(());
+        }
+        let line = |stem, id| {
+            numbered_line(properties, stem, id)
+                .unwrap_or_else(|| panic!("{stem}{id} was read from a line"))
+        };
+        if let Some(server) = self.voters().find(|server| !self.groups.contains_key(&server.id)) {
+            let id = server.id;
+            let fix = format!("add {id} to a group.N line");
+            return Err(line("server.", id).refused(format!("server {id} is not in a group"), fix));
+        }
+        let votes = |id| self.voters().any(|server| server.id == id);
+        let mut members = self.groups.iter();
+        match members.find(|(id, _)| !votes(**id) && !self.weights.contains_key(id)) {
+            None => Ok(()),
+            Some((id, group)) => Err(line("group", *group).refused(
+                format!("server {id} of group {group} is not a voting server"),
+                format!("remove it from the group or add a line server.{id}=..."),
+            )),
+        }
     }
 
     /// The rules of `QuorumPeerConfig.parseDynamicConfig` on how many there must be.
@@ -421,10 +439,24 @@ impl QuorumMembers {
     }
 }
 
+/// The line of a server or group; a number may be written with zeros before it.
+pub(super) fn numbered_line<'a>(
+    properties: &'a Properties,
+    stem: &'a str,
+    id: i64,
+) -> Option<&'a Setting> {
+    let mut lines = properties.lines_with(stem);
+    let line = lines.find(|(key, _)| id_after_dot(key) == Some(id));
+    line.map(|(_, setting)| setting)
+}
+
+fn id_after_dot(key: &str) -> Option<i64> {
+    key.split_once('.').and_then(|(_, id)| id.parse().ok())
+}
+
 /// The number after the first dot of a key.
 fn id_of(key: &str, setting: &Setting, example: &str) -> Result<i64, ConfigError> {
-    let id = key.split_once('.').and_then(|(_, id)| id.parse().ok());
-    id.ok_or_else(|| {
+    id_after_dot(key).ok_or_else(|| {
         setting.refused(
             format!("{key} does not end in the number of a server or group"),
             format!("write for example {example}"),

@@ -4,11 +4,12 @@
 
 use std::fmt;
 
+use nom::branch::alt;
 use nom::bytes::complete::is_not;
 use nom::character::complete::{char, digit1};
-use nom::combinator::{all_consuming, map_res, opt};
-use nom::multi::separated_list1;
-use nom::sequence::{delimited, preceded};
+use nom::combinator::{all_consuming, map, map_res, opt, recognize};
+use nom::multi::{many0_count, separated_list1};
+use nom::sequence::{delimited, pair, preceded, terminated};
 use nom::{IResult, Parser};
 
 /// The part a server plays (`QuorumPeer.LearnerType`).
@@ -79,35 +80,37 @@ type Address<'a> = (&'a str, u16, u16, Option<&'a str>);
 type Client<'a> = (Option<&'a str>, u16);
 
 fn host(input: &str) -> IResult<&str, &str> {
-    nom::branch::alt((delimited(char('['), is_not("]"), char(']')), is_not("[]:;|"))).parse(input)
+    alt((delimited(char('['), is_not("]"), char(']')), is_not("[]:;|"))).parse(input)
 }
 
 fn port(input: &str) -> IResult<&str, u16> {
-    map_res(digit1, str::parse).parse(input)
+    map_res(recognize(pair(opt(char('+')), digit1)), str::parse).parse(input)
+}
+
+/// Separators after the last part, which Java's `split` drops.
+fn trailing(separator: char) -> impl FnMut(&str) -> IResult<&str, usize> {
+    move |input| many0_count(char(separator)).parse(input)
 }
 
 fn address(input: &str) -> IResult<&str, Address<'_>> {
     let ports = (preceded(char(':'), port), preceded(char(':'), port));
     let learner_type = opt(preceded(char(':'), is_not(":;|")));
     let (rest, (host, (quorum, election), learner_type)) =
-        (host, ports, learner_type).parse(input)?;
+        terminated((host, ports, learner_type), trailing(':')).parse(input)?;
     Ok((rest, (host, quorum, election, learner_type)))
 }
 
 fn client(input: &str) -> IResult<&str, Client<'_>> {
-    let with_host = (host, preceded(char(':'), port));
-    nom::branch::alt((
-        nom::combinator::map(with_host, |(host, port)| (Some(host), port)),
-        nom::combinator::map(port, |port| (None, port)),
-    ))
-    .parse(input)
+    let with_host = map((host, preceded(char(':'), port)), |(host, port)| (Some(host), port));
+    let port_only = map(port, |port| (None, port));
+    terminated(alt((with_host, port_only)), trailing(':')).parse(input)
 }
 
 fn server_line(input: &str) -> IResult<&str, (Vec<Address<'_>>, Option<Client<'_>>)> {
-    // A line may end with a bare `;`, as Java's split drops an empty last part.
+    let addresses = terminated(separated_list1(char('|'), address), trailing('|'));
     let clients = opt(preceded(char(';'), opt(client)));
     let (rest, (addresses, client)) =
-        all_consuming((separated_list1(char('|'), address), clients)).parse(input)?;
+        all_consuming(terminated((addresses, clients), trailing(';'))).parse(input)?;
     Ok((rest, (addresses, client.flatten())))
 }
 
@@ -167,7 +170,7 @@ mod tests {
         use LearnerType::{Observer, Participant};
         let one = |host: &str| vec![(host.to_owned(), 2888, 3888)];
         assert_eq!(parsed("zk1:2888:3888"), (one("zk1"), Participant, None));
-        assert_eq!(parsed("zk1:2888:3888;"), (one("zk1"), Participant, None));
+        assert_eq!(parsed("zk1:+2888:3888:participant:|;"), (one("zk1"), Participant, None));
         assert_eq!(
             parsed("zk1:2888:3888:Observer;2181"),
             (one("zk1"), Observer, Some("0.0.0.0:2181".to_owned()))
@@ -196,7 +199,7 @@ mod tests {
             "zk1:2888:3888;a:b:1",
             "[::1:2888:3888",
             "a:1:2:observer|b:1:2:participant",
-            "a:1:2|",
+            "a:1:2|b",
         ] {
             assert!(QuorumServer::parse(1, bad).is_err(), "{bad:?}");
         }

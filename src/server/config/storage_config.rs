@@ -98,10 +98,10 @@ impl StorageConfig {
             });
         };
         let data_log_dir = reader.line("dataLogDir").filter(|dir| !dir.value.is_empty());
-        let data_log_dir = data_log_dir.unwrap_or(data_dir);
-        for dir in [data_dir, data_log_dir] {
+        for dir in [Some(data_dir), data_log_dir].into_iter().flatten() {
             warn_if_relative(reader, dir);
         }
+        let data_log_dir = data_log_dir.unwrap_or(data_dir);
         let flush_delay_ms = reader.number("flushDelay");
         let poll_ms = reader.number_opt("maxWriteQueuePollTime");
         Ok(Self {

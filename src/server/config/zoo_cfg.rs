@@ -193,11 +193,11 @@ fn comment(input: &str) -> IResult<&str, Option<(String, String)>> {
     value(None, pair(one_of("#!"), many0_count(none_of("\r\n")))).parse(input)
 }
 
-/// One logical line with its line end.
+/// One logical line with its line end; a comment may also follow a backslash that joins nothing.
 fn entry(input: &str) -> IResult<&str, Option<(String, String)>> {
     let empty = value(None, peek(alt((eol, eof))));
     let end = alt((eol, verify(eof, |_: &str| true)));
-    terminated(preceded(blanks, alt((empty, comment, setting))), end).parse(input)
+    terminated(preceded(joined_blanks, alt((empty, comment, setting))), end).parse(input)
 }
 
 #[cfg(test)]
@@ -246,6 +246,7 @@ mod tests {
             [line("dataDir", "/a/b#c", 1), line("next", "1", 4), line("last", "", 7)]
         );
         assert_eq!(parse("key \\\n = value"), [line("key", "value", 1)]);
+        assert_eq!(parse("\\\n#a=1\nb=2"), [line("b", "2", 3)]);
         assert_eq!(parse("a=1\\\\\nb=2"), [line("a", "1\\", 1), line("b", "2", 2)]);
     }
 
