@@ -44,6 +44,17 @@ pub enum WireError {
         /// The limit.
         max_bytes: usize,
     },
+    /// A reply does not belong to the oldest request that waits for one.
+    #[error("a reply with xid {got} where one with {expected:?} was due")]
+    XidOutOfOrder {
+        /// The reply's xid.
+        got: Xid,
+        /// The oldest request's xid, if any waits.
+        expected: Option<Xid>,
+    },
+    /// A result of a multi is of no known type.
+    #[error("a result of unknown type {0}")]
+    ResultType(i32),
     /// A record could not be decoded.
     #[error("malformed record: {0}")]
     Record(#[from] JuteError),
