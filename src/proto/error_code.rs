@@ -81,6 +81,38 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The code with this number.
+    pub fn from_code(code: i32) -> Option<Self> {
+        use ErrorCode::*;
+        const ALL: [ErrorCode; 24] = [
+            RuntimeInconsistency,
+            MarshallingError,
+            Unimplemented,
+            BadArguments,
+            UnknownSession,
+            NewConfigNoQuorum,
+            ReconfigInProgress,
+            NoNode,
+            NoAuth,
+            BadVersion,
+            NoChildrenForEphemerals,
+            NodeExists,
+            NotEmpty,
+            SessionExpired,
+            InvalidAcl,
+            AuthFailed,
+            SessionMoved,
+            NotReadOnly,
+            EphemeralOnLocalSession,
+            NoWatcher,
+            ReconfigDisabled,
+            SessionClosedRequireAuth,
+            QuotaExceeded,
+            ThrottledOp,
+        ];
+        ALL.into_iter().find(|error| *error as i32 == code)
+    }
+
     /// Its number on the wire.
     pub fn code(self) -> i32 {
         self as i32
