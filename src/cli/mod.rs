@@ -1,1 +1,3 @@
 //! The subcommands of the `gamekeeper` binary.
+
+pub mod bench;
