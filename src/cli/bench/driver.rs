@@ -5,26 +5,12 @@
 //! for and every session closed.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
-
-use mio::{Events, Poll};
 
 use super::error::BenchError;
-use super::link::{Clock, Incoming, Link, Scratch};
-use super::request;
-use super::session::Session;
+use super::link::{Clock, Incoming};
+use super::pool::{POLL, Pool};
 use super::stats::Stats;
-use super::workload::{Asked, Kind, Workload};
-use crate::proto::OpCode;
-
-/// How often a thread without events looks at the phase.
-const POLL: Duration = Duration::from_millis(50);
-
-/// How long the last replies may take after the end.
-const DRAIN_NS: u64 = 60_000_000_000;
-
-/// The number of closeSession among the kinds.
-const CLOSE_KIND: u8 = u8::MAX;
+use super::workload::{Kind, Workload};
 
 /// What the threads of a run share.
 #[derive(Debug)]
@@ -70,164 +56,71 @@ impl Control {
     }
 }
 
-/// One thread's sessions and what they have seen.
-pub(super) struct Driver<'a> {
-    control: &'a Control,
-    poll: Poll,
-    links: Vec<Link>,
-    scratch: Scratch,
-    kinds: Vec<Kind>,
-    stats: Stats,
+/// Runs `workload` to its end, or to the stop, and returns what was seen in the measurement.
+pub(super) fn drive(
+    mut pool: Pool,
+    workload: &mut dyn Workload,
+    outstanding: usize,
+    control: &Control,
+) -> Result<Stats, BenchError> {
+    let kinds = workload.kinds();
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+    let mut stats = Stats::new(&names);
+    let mut phase = control.phase();
+    let mut stopped = None;
+    for index in 0..pool.links.len() {
+        refill(&mut pool, index, workload, outstanding)?;
+    }
+    let mut ready = Vec::new();
+    while pool.links.iter().any(|link| link.open_requests() > 0) {
+        pool.wait(POLL, &mut ready)?;
+        let seen = control.phase();
+        if seen != phase && seen == Phase::Measure {
+            stats.reset();
+        }
+        phase = seen;
+        if phase == Phase::Stop {
+            pool.check_drain(*stopped.get_or_insert(pool.clock.now()))?;
+        }
+        let mut answered = 0;
+        for &ready in &ready {
+            let last = pool.serve(ready, |now, incoming| {
+                let Incoming::Reply { asked, sent, err, body } = incoming else {
+                    return Err(BenchError::Protocol("an event where no watch was left".into()));
+                };
+                answered += u64::from(asked.operations);
+                if phase == Phase::Stop {
+                    return Ok(());
+                }
+                match judge(&kinds[usize::from(asked.kind)], err, body)? {
+                    0 => stats.success(asked.kind, now - sent, asked.operations.into()),
+                    code => stats.error(code),
+                }
+                Ok(())
+            })?;
+            if last.is_some() && phase != Phase::Stop {
+                refill(&mut pool, ready.index, workload, outstanding)?;
+            }
+        }
+        control.progress.fetch_add(answered, Ordering::Relaxed);
+    }
+    pool.close()?;
+    Ok(stats)
 }
 
-impl<'a> Driver<'a> {
-    /// Takes over `sessions`, the first of which is number `first` of the run.
-    pub(super) fn new(
-        sessions: Vec<Session>,
-        first: usize,
-        kinds: Vec<Kind>,
-        control: &'a Control,
-    ) -> Result<Self, BenchError> {
-        let poll = Poll::new().map_err(BenchError::io("epoll"))?;
-        let links = sessions.into_iter().enumerate();
-        let links = links
-            .map(|(token, session)| Link::new(session, first + token, token, poll.registry()))
-            .collect::<Result<_, _>>()?;
-        let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-        Ok(Self { control, poll, links, scratch: Vec::new(), kinds, stats: Stats::new(&names) })
-    }
-
-    /// Runs `workload` to its end, or to the stop, and returns what was seen in the measurement.
-    pub(super) fn run(
-        mut self,
-        workload: &mut dyn Workload,
-        outstanding: usize,
-    ) -> Result<Stats, BenchError> {
-        let clock = self.control.clock;
-        let mut phase = self.control.phase();
-        let mut stop_at = None;
-        for index in 0..self.links.len() {
-            self.refill(index, clock.now(), workload, outstanding)?;
-        }
-        let mut events = Events::with_capacity(1024);
-        while !(self.links.iter().all(|link| link.open_requests() == 0)) {
-            if let Err(e) = self.poll.poll(&mut events, Some(POLL)) {
-                if e.kind() == std::io::ErrorKind::Interrupted {
-                    continue;
-                }
-                return Err(BenchError::io("epoll")(e));
-            }
-            let seen = self.control.phase();
-            if seen != phase {
-                if seen == Phase::Measure {
-                    self.stats.reset();
-                }
-                phase = seen;
-            }
-            if phase == Phase::Stop {
-                let now = clock.now();
-                if now - *stop_at.get_or_insert(now) > DRAIN_NS {
-                    return Err(self.silent());
-                }
-            }
-            let mut answered = 0;
-            for event in &events {
-                let index = event.token().0;
-                if event.is_writable() && self.links[index].has_unsent() {
-                    self.links[index].flush()?;
-                }
-                if event.is_readable() {
-                    let closing = event.is_read_closed() || event.is_error();
-                    let last = self.receive(index, closing, phase, &mut answered)?;
-                    if let (Some(now), false) = (last, phase == Phase::Stop) {
-                        self.refill(index, now, workload, outstanding)?;
-                    }
-                }
-            }
-            self.control.progress.fetch_add(answered, Ordering::Relaxed);
-        }
-        self.close(&mut events)
-    }
-
-    /// Puts and sends requests until `outstanding` are open.
-    fn refill(
-        &mut self,
-        index: usize,
-        now: u64,
-        workload: &mut dyn Workload,
-        outstanding: usize,
-    ) -> Result<(), BenchError> {
-        let link = &mut self.links[index];
-        while link.open_requests() < outstanding
-            && link.put(now, |xid, out| workload.request(index, xid, out))
-        {}
-        link.flush()
-    }
-
-    fn receive(
-        &mut self,
-        index: usize,
-        closing: bool,
-        phase: Phase,
-        answered: &mut u64,
-    ) -> Result<Option<u64>, BenchError> {
-        let (kinds, stats) = (&self.kinds, &mut self.stats);
-        let clock = self.control.clock;
-        self.links[index].receive(&mut self.scratch, clock, closing, |now, incoming| {
-            let Incoming::Reply { asked, sent, err, body } = incoming else {
-                return Err(BenchError::Protocol("an event where no watch was left".into()));
-            };
-            *answered += u64::from(asked.operations);
-            if phase == Phase::Stop {
-                return Ok(());
-            }
-            match judge(&kinds[usize::from(asked.kind)], err, body)? {
-                0 => stats.success(asked.kind, now.saturating_sub(sent), asked.operations.into()),
-                code => stats.error(code),
-            }
-            Ok(())
-        })
-    }
-
-    /// Closes every session and waits for the answers.
-    fn close(mut self, events: &mut Events) -> Result<Stats, BenchError> {
-        let clock = self.control.clock;
-        let start = clock.now();
-        for link in &mut self.links {
-            link.put(start, |xid, out| {
-                request::bare_frame(xid, OpCode::CloseSession, out);
-                Some(Asked::one(CLOSE_KIND))
-            });
-            link.flush()?;
-        }
-        let mut open = self.links.len();
-        while open > 0 {
-            if clock.now() - start > DRAIN_NS {
-                return Err(self.silent());
-            }
-            if let Err(e) = self.poll.poll(events, Some(POLL))
-                && e.kind() != std::io::ErrorKind::Interrupted
-            {
-                return Err(BenchError::io("epoll")(e));
-            }
-            for event in &*events {
-                let link = &mut self.links[event.token().0];
-                if event.is_readable() && link.open_requests() > 0 {
-                    link.receive(&mut self.scratch, clock, false, |_, _| Ok(()))?;
-                    open -= usize::from(link.open_requests() == 0);
-                }
-            }
-        }
-        Ok(self.stats)
-    }
-
-    fn silent(&self) -> BenchError {
-        let open: usize = self.links.iter().map(Link::open_requests).sum();
-        BenchError::Protocol(format!(
-            "{open} requests are unanswered {} s after the end",
-            DRAIN_NS / 1_000_000_000
-        ))
-    }
+/// Puts and sends requests until `outstanding` are open.
+fn refill(
+    pool: &mut Pool,
+    index: usize,
+    workload: &mut dyn Workload,
+    outstanding: usize,
+) -> Result<(), BenchError> {
+    let now = pool.clock.now();
+    let link = &mut pool.links[index];
+    while link.open_requests() < outstanding
+        && link.put(now, |xid, out| workload.request(index, xid, out))
+    {}
+    link.flush()
 }
 
 /// The error code in a reply, 0 for success.

@@ -13,9 +13,10 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::error::BenchError;
+use super::request;
 use super::session::Session;
 use super::workload::Asked;
-use crate::proto::Xid;
+use crate::proto::{OpCode, Xid};
 
 /// Bytes offered to each read.
 const READ_BYTES: usize = 64 << 10;
@@ -28,6 +29,12 @@ const PREFIX_BYTES: usize = 20;
 
 /// xid of a notification.
 const NOTIFICATION_XID: Xid = -1;
+
+/// xid of a ping.
+const PING_XID: Xid = -2;
+
+/// Kind of a closeSession, which nobody counts.
+const CLOSE_KIND: u8 = u8::MAX;
 
 /// Nanoseconds since the start of the program's measurement; shared by all threads.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +85,7 @@ pub(super) struct Link {
     written: usize,
     pending: VecDeque<Pending>,
     next_xid: Xid,
+    is_lost: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,12 +119,18 @@ impl Link {
             written: 0,
             pending: VecDeque::with_capacity(64),
             next_xid: 1,
+            is_lost: false,
         })
     }
 
     /// Requests not answered yet.
     pub(super) fn open_requests(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Whether an error has ended the connection.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Whether the socket has not taken everything yet.
@@ -140,6 +154,20 @@ impl Link {
             }
             None => false,
         }
+    }
+
+    /// Puts a ping into the send buffer; it has an xid of its own and is answered in its turn.
+    pub(super) fn put_ping(&mut self, now: u64, asked: Asked) {
+        request::bare_frame(PING_XID, OpCode::Ping, &mut self.outbox);
+        self.pending.push_back(Pending { sent: now, xid: PING_XID, asked });
+    }
+
+    /// Puts the end of the session into the send buffer.
+    pub(super) fn put_close(&mut self, now: u64) {
+        self.put(now, |xid, out| {
+            request::bare_frame(xid, OpCode::CloseSession, out);
+            Some(Asked::one(CLOSE_KIND))
+        });
     }
 
     /// Writes what is in the send buffer, as far as the socket takes it.
@@ -227,7 +255,8 @@ impl Link {
         Ok(at)
     }
 
-    fn lost(&self, why: &str) -> BenchError {
+    fn lost(&mut self, why: &str) -> BenchError {
+        self.is_lost = true;
         BenchError::Protocol(format!(
             "connection of session {}: {why} (next xid {}, {} requests open)",
             self.number,

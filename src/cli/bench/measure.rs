@@ -42,6 +42,8 @@ pub(super) struct Measured {
     pub(super) server_cpu: Option<Duration>,
     /// Memory of the server's process at its end, in bytes.
     pub(super) server_resident_bytes: Option<u64>,
+    /// Time it took to open the sessions, before the run.
+    pub(super) connecting: Duration,
 }
 
 struct Sample {
@@ -107,6 +109,7 @@ pub(super) fn measure(
                 .zip(before.server_cpu)
                 .map(|(after, before)| after - before),
             server_resident_bytes: server_resident_bytes?,
+            connecting: Duration::ZERO,
         })
     })
 }

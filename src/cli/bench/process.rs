@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::error::BenchError;
@@ -17,6 +18,19 @@ const LISTEN: &str = "0A";
 pub(super) fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Raises the limit of open files to `count`, if it is lower.
+pub(super) fn allow_files(count: u64) -> Result<(), BenchError> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= count) {
+        return Ok(());
+    }
+    limit.current = Some(count);
+    setrlimit(Resource::Nofile, limit).map_err(|e| {
+        let what = format!("raising the limit of open files to {count} (see ulimit -Hn)");
+        BenchError::io(what)(e.into())
+    })
 }
 
 /// Another process on this machine.

@@ -34,6 +34,12 @@ pub(super) struct Report {
     pub(super) throughput: f64,
     /// Error replies, by code.
     pub(super) errors: BTreeMap<String, u64>,
+    /// Seconds it took to open the sessions.
+    pub(super) connect_seconds: f64,
+    /// Sessions refused, or ended by the server before the run was over.
+    pub(super) lost_sessions: u64,
+    /// Why the first of them was.
+    pub(super) first_loss: Option<String>,
     /// Latencies of all requests.
     pub(super) latency: Latency,
     /// Latencies by kind of request, where there is more than one.
@@ -103,6 +109,9 @@ impl Report {
             operations,
             throughput: operations as f64 / seconds,
             errors: stats.errors.iter().map(|(code, count)| (code_name(*code), *count)).collect(),
+            connect_seconds: measured.connecting.as_secs_f64(),
+            lost_sessions: stats.lost_sessions,
+            first_loss: stats.first_loss.clone(),
             latency: Latency::new(&stats.latency()),
             latency_by_kind: match used.len() {
                 0 | 1 => BTreeMap::new(),
@@ -117,6 +126,29 @@ impl Report {
         }
     }
 
+    /// Whether there were no error replies and no losses.
+    pub(super) fn is_clean(&self) -> bool {
+        self.errors.is_empty() && self.lost_sessions == 0
+    }
+
+    /// What was run, in one line.
+    pub(super) fn title(&self) -> String {
+        let plural = if self.sessions == 1 { "" } else { "s" };
+        let mut title = format!(
+            "{} at {}: {} session{plural}",
+            self.workload.name(),
+            self.server,
+            grouped(self.sessions as f64)
+        );
+        if !matches!(self.workload, WorkloadName::Watch | WorkloadName::Idle) {
+            title += &format!(" x {} outstanding", self.outstanding);
+        }
+        if self.workload != WorkloadName::Idle {
+            title += &format!(", {} bytes", self.size);
+        }
+        title
+    }
+
     /// The figures as a block of text.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
@@ -124,6 +156,15 @@ impl Report {
             writeln!(out, "  {name:<16}{value}").expect("a string takes any text");
         };
         line("operations", format!("{} in {:.2} s", grouped(self.operations as f64), self.seconds));
+        if self.workload == WorkloadName::Idle {
+            let opened = format!("opened in {:.2} s", self.connect_seconds);
+            let served = self.sessions as u64 - self.lost_sessions;
+            let lost = grouped(self.lost_sessions as f64);
+            line("sessions", format!("{} served, {lost} lost, {opened}", grouped(served as f64)));
+        }
+        if let Some(loss) = &self.first_loss {
+            line("first loss", loss.clone());
+        }
         line("throughput", format!("{}/s", grouped(self.throughput)));
         let latency = |l: &Latency| {
             format!(

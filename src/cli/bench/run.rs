@@ -1,15 +1,19 @@
 //! One run of a workload against one server: its znodes, its sessions, the measurement, and the tidying up.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::args::{Args, WorkloadName};
-use super::driver::{Control, Driver};
+use super::driver::{Control, drive};
 use super::error::BenchError;
+use super::idle;
 use super::link::Clock;
 use super::measure::{Job, Measured, Window, measure};
+use super::pool::Pool;
 use super::process::Process;
 use super::session::{Session, Target};
 use super::stage;
+use super::watch::Watch;
 use super::workload::{Children, Fill, GetSet, Numbered, Run, Workload};
 
 /// Runs the workload once.
@@ -50,6 +54,7 @@ impl<'a> Plan<'a> {
                 vec![Run { parent: root.clone(), count: keys }]
             }
             WorkloadName::Fill => spread(root, "p", args.parents.min(keys), keys),
+            WorkloadName::Watch | WorkloadName::Idle => spread(root, "data", 1, 0),
             _ => spread(root, "data", 1, keys),
         };
         Self { args, data, runs }
@@ -58,7 +63,10 @@ impl<'a> Plan<'a> {
     /// Makes the znodes the sessions find.
     fn prepare(&self, target: &Target) -> Result<(), BenchError> {
         match self.args.workload {
-            WorkloadName::Fill | WorkloadName::Create => {
+            WorkloadName::Fill
+            | WorkloadName::Create
+            | WorkloadName::Watch
+            | WorkloadName::Idle => {
                 stage::make_parents(target, self.runs.iter().map(|run| run.parent.as_str()))
             }
             _ => stage::make(target, self.runs.clone(), &self.data),
@@ -67,32 +75,77 @@ impl<'a> Plan<'a> {
 
     fn measure(&self, target: &Target, server: Option<Process>) -> Result<Measured, BenchError> {
         let args = self.args;
-        let sessions = target.connect_all(args.sessions());
-        let mut sessions = sessions.into_iter().collect::<Result<Vec<_>, _>>()?;
         let control = Control::new(Clock::start());
-        let threads = (args.threads as usize).min(sessions.len());
+        let (mut sessions, refused) = self.connect(target)?;
+        let connecting = Duration::from_nanos(control.clock.now());
+        let count = sessions.len();
+        let threads = (args.threads as usize).min(count);
         let mut jobs: Vec<Job<'_>> = Vec::new();
         for thread in 0..threads {
-            let first = args.sessions() * thread / threads;
-            let end = args.sessions() * (thread + 1) / threads;
-            let own: Vec<Session> = sessions.drain(..end - first).collect();
-            let mut workload = self.workload(first..end, thread, threads);
-            let control = &control;
-            jobs.push(Box::new(move || {
-                Driver::new(own, first, workload.kinds(), control)?
-                    .run(&mut *workload, args.outstanding as usize)
-            }));
+            let (first, end) = (count * thread / threads, count * (thread + 1) / threads);
+            let own = sessions.drain(..end - first).collect();
+            let pool = Pool::new(own, first, control.clock)?;
+            jobs.push(self.job(pool, first..end, (thread, threads), &control));
         }
-        measure(jobs, &control, self.window(), server, args.workload.name())
+        let name = args.workload.name();
+        let mut measured = measure(jobs, &control, self.window(), server, name)?;
+        measured.connecting = connecting;
+        for loss in &refused {
+            measured.stats.loss(loss);
+        }
+        Ok(measured)
+    }
+
+    /// Opens the sessions. Idle goes on with those it gets; the others need all.
+    fn connect(&self, target: &Target) -> Result<(Vec<Session>, Vec<BenchError>), BenchError> {
+        let args = self.args;
+        let writers = usize::from(args.workload == WorkloadName::Watch);
+        let (mut sessions, mut refused) = (Vec::new(), Vec::new());
+        for session in target.connect_all(args.sessions() + writers) {
+            match session {
+                Ok(session) => sessions.push(session),
+                Err(error) if args.workload == WorkloadName::Idle => refused.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match refused.pop() {
+            Some(error) if sessions.is_empty() => Err(error),
+            Some(error) => Ok((sessions, refused.into_iter().chain([error]).collect())),
+            None => Ok((sessions, refused)),
+        }
+    }
+
+    /// What one of the threads does, with the sessions of these numbers.
+    fn job<'s>(
+        &'s self,
+        pool: Pool,
+        sessions: Range<usize>,
+        (thread, threads): (usize, usize),
+        control: &'s Control,
+    ) -> Job<'s> {
+        let args = self.args;
+        let timeout_ms = pool.timeout_ms;
+        match args.workload {
+            WorkloadName::Watch => {
+                let watch = Watch {
+                    path: &self.runs[0].parent,
+                    data: &self.data,
+                    is_persistent: args.persistent,
+                    timeout_ms,
+                };
+                Box::new(move || watch.run(pool, control))
+            }
+            WorkloadName::Idle => Box::new(move || idle::run(pool, timeout_ms, control)),
+            _ => {
+                let mut workload = self.workload(sessions, thread, threads);
+                let outstanding = args.outstanding as usize;
+                Box::new(move || drive(pool, &mut *workload, outstanding, control))
+            }
+        }
     }
 
     /// What the sessions of one thread do.
-    fn workload(
-        &self,
-        sessions: std::ops::Range<usize>,
-        thread: usize,
-        threads: usize,
-    ) -> Box<dyn Workload> {
+    fn workload(&self, sessions: Range<usize>, thread: usize, threads: usize) -> Box<dyn Workload> {
         let args = self.args;
         let get_set = |get_percent| {
             let seed = args.seed.wrapping_add(thread as u64);
@@ -125,6 +178,7 @@ impl<'a> Plan<'a> {
         let (warmup, duration, operations) = match args.workload {
             WorkloadName::Fill => (0.0, 86_400.0, Some(keys)),
             WorkloadName::Delete => (0.0, args.duration, Some(keys)),
+            WorkloadName::Idle => (0.0, args.duration, None),
             _ => (args.warmup, args.duration, None),
         };
         Window {

@@ -3,9 +3,10 @@
 //! Under the root stand parents with names of letters and digits, and under these the numbered znodes, which are
 //! leaves; a flat fill has its numbered znodes under the root itself.
 
-use super::driver::{Control, Driver, Phase};
+use super::driver::{Control, Phase, drive};
 use super::error::BenchError;
 use super::link::Clock;
+use super::pool::Pool;
 use super::request::DIGITS;
 use super::session::{Target, refused};
 use super::workload::{Fill, Remove, Run, Workload};
@@ -69,8 +70,8 @@ fn in_bulk(target: &Target, work: &mut dyn Workload, what: &str) -> Result<(), B
     let sessions = target.connect_all(SESSIONS).into_iter().collect::<Result<_, _>>()?;
     let control = Control::new(Clock::start());
     control.enter(Phase::Measure);
-    let driver = Driver::new(sessions, 0, work.kinds(), &control)?;
-    let stats = driver.run(work, OUTSTANDING)?;
+    let pool = Pool::new(sessions, 0, control.clock)?;
+    let stats = drive(pool, work, OUTSTANDING, &control)?;
     match stats.errors.first_key_value() {
         Some((code, _)) => Err(refused(what.to_owned(), *code)),
         None => Ok(()),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::error::BenchError;
+
 /// Longest latency kept apart, in nanoseconds: ten minutes. A longer one counts as this.
 const LATENCY_MAX_NS: u64 = 600_000_000_000;
 
@@ -14,7 +16,8 @@ pub(super) struct KindStats {
     pub(super) name: &'static str,
     /// Latencies in nanoseconds.
     pub(super) latency: Histogram<u64>,
-    /// Operations answered without an error; a multi counts as all of its operations.
+    /// Operations answered without an error; a multi counts as all of its operations. 0 if this kind only serves
+    /// another.
     pub(super) operations: u64,
 }
 
@@ -25,6 +28,10 @@ pub(super) struct Stats {
     pub(super) kinds: Vec<KindStats>,
     /// Error replies by code.
     pub(super) errors: BTreeMap<i32, u64>,
+    /// Sessions that ended before the run did.
+    pub(super) lost_sessions: u64,
+    /// Why the first of them did.
+    pub(super) first_loss: Option<String>,
 }
 
 impl Stats {
@@ -36,7 +43,12 @@ impl Stats {
                 .expect("the bounds are those of a histogram"),
             operations: 0,
         };
-        Self { kinds: names.iter().map(kind).collect(), errors: BTreeMap::new() }
+        Self {
+            kinds: names.iter().map(kind).collect(),
+            errors: BTreeMap::new(),
+            lost_sessions: 0,
+            first_loss: None,
+        }
     }
 
     /// Forgets everything.
@@ -55,6 +67,12 @@ impl Stats {
         kind.operations += operations;
     }
 
+    /// Counts a lost session.
+    pub(super) fn loss(&mut self, why: &BenchError) {
+        self.lost_sessions += 1;
+        self.first_loss.get_or_insert_with(|| why.to_string());
+    }
+
     /// Counts an error reply.
     pub(super) fn error(&mut self, code: i32) {
         *self.errors.entry(code).or_default() += 1;
@@ -69,6 +87,10 @@ impl Stats {
         for (code, count) in &other.errors {
             *self.errors.entry(*code).or_default() += count;
         }
+        self.lost_sessions += other.lost_sessions;
+        if self.first_loss.is_none() {
+            self.first_loss.clone_from(&other.first_loss);
+        }
     }
 
     /// Operations of all kinds.
@@ -76,10 +98,10 @@ impl Stats {
         self.kinds.iter().map(|kind| kind.operations).sum()
     }
 
-    /// Latencies of all kinds together.
+    /// Latencies of all kinds that count as operations together.
     pub(super) fn latency(&self) -> Histogram<u64> {
         let mut all = self.kinds[0].latency.clone();
-        for kind in &self.kinds[1..] {
+        for kind in self.kinds[1..].iter().filter(|kind| kind.operations > 0) {
             all.add(&kind.latency).expect("all histograms have the same bounds");
         }
         all
