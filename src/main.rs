@@ -1,3 +1,18 @@
 //! The `gamekeeper` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use gamekeeper::cli::bench;
+
+#[derive(Debug, Parser)]
+#[command(name = "gamekeeper", version, about)]
+enum Command {
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    match Command::parse() {
+        Command::Bench(args) => bench::run(args),
+    }
+}

@@ -1,3 +1,4 @@
 //! The subcommands of the `gamekeeper` binary.
 
+pub mod bench;
 pub mod four_letter_word;
