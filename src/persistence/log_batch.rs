@@ -45,9 +45,24 @@ impl LogBatch {
     /// # Panics
     /// If `encode` takes bytes away or appends less than a header: both are faults of the caller.
     pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
-        let start = self.bytes.len() + FRAME_HEAD_BYTES;
+        let pushed = self.try_push(|out| {
+            encode(out);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        match pushed {
+            Ok(((), entry)) => entry,
+        }
+    }
+
+    /// As [`Self::push`], for an entry that may turn out not to be one: if `encode` fails, the batch is as it was.
+    pub fn try_push<T, E>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+    ) -> Result<(T, Range<usize>), E> {
+        let before = self.bytes.len();
+        let start = before + FRAME_HEAD_BYTES;
         self.bytes.resize(start, 0);
-        encode(&mut self.bytes);
+        let encoded = encode(&mut self.bytes).inspect_err(|_| self.bytes.truncate(before))?;
         assert!(
             self.bytes.len() >= start + TxnEntry::HEADER_BYTES,
             "a log entry begins with a transaction header"
@@ -63,7 +78,7 @@ impl LogBatch {
         self.count += 1;
         let end = self.bytes.len();
         self.bytes.push(END_OF_RECORD);
-        start..end
+        Ok((encoded, start..end))
     }
 
     /// The frames, as they go to disk.

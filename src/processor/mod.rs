@@ -1,1 +1,20 @@
-//! The request processors and the chains they are wired into.
+//! The request processors (`RequestProcessor`) and the state they share.
+//!
+//! A write goes Prep, Sync, Final. A read runs on the worker that owns its connection, or, if its own session has
+//! unfinished writes, waits behind them and runs where the last of them is applied.
+
+mod database;
+mod final_request;
+mod prep;
+mod reads;
+mod request;
+mod server_stats;
+mod sync;
+
+pub use database::{CnxnRegistry, ServerState, ZkDatabase};
+pub use final_request::{FinalRequestProcessor, Finished, Pending};
+pub use prep::{PrepOptions, PrepRequestProcessor, Prepared};
+pub use reads::{ReadBatch, answer};
+pub use request::{ClientRequest, RequestKind, classify, op_name};
+pub use server_stats::ServerStats;
+pub use sync::{SnapshotPolicy, SyncRequestProcessor};

@@ -5,13 +5,17 @@
 //! decides when it has ended. A client reaches it over one connection at a time, each with its own
 //! [`CnxnId`].
 
+mod client_cnxn;
 mod cnxn_id;
+mod cnxn_stats;
 mod expiry_queue;
 mod password;
 mod session_id;
 mod session_tracker;
 
+pub use client_cnxn::{Arrival, ClientCnxn, CnxnSession, Outbox, Transport};
 pub use cnxn_id::CnxnId;
+pub use cnxn_stats::CnxnStats;
 pub use expiry_queue::ExpiryQueue;
 pub use password::{PASSWORD_BYTES, check_password, password};
 pub use session_id::first_session_id;

@@ -1,0 +1,23 @@
+//! getACL.
+
+use bytes::BytesMut;
+use jute::{Acl, Field, GetAclRequest, GetAclResponse};
+
+use super::Read;
+use crate::auth::masked;
+use crate::proto::{ErrorCode, Perms};
+
+/// A node's list and status, for who may read or administer it; to who may not administer it, digests of
+/// passwords are not shown.
+pub fn read(
+    read: &Read<'_>,
+    request: &GetAclRequest<'_>,
+    out: &mut BytesMut,
+) -> Result<(), ErrorCode> {
+    let node = read.granting(&request.path, Perms::READ.or(Perms::ADMIN))?;
+    let is_admin = read.check_acl(node.acl(), Perms::ADMIN).is_ok();
+    let shown = |entry| if is_admin { Acl::from(entry) } else { masked(entry) };
+    let acl = node.acl().iter().map(shown).collect();
+    GetAclResponse { acl, stat: node.stat() }.write(out);
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What reads and writes share (`ZKDatabase`): the tree and the sessions under one lock, the watches, and the
+//! connections that may have to be told.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+use parking_lot::{Mutex, RwLock};
+
+use super::ServerStats;
+use crate::auth::Auth;
+use crate::proto::SessionId;
+use crate::session::{ClientCnxn, CnxnId};
+use crate::tree::{Applied, DataTree, TreeObserver};
+use crate::watch::Watches;
+use crate::proto::{TxnBody, TxnEntry};
+
+/// What transactions change.
+pub struct ZkDatabase {
+    /// The tree.
+    pub tree: DataTree,
+    /// Sessions that transactions created and did not close, with their timeouts in milliseconds
+    /// (`sessionsWithTimeouts`).
+    pub sessions: HashMap<SessionId, i32>,
+}
+
+impl ZkDatabase {
+    /// Applies a transaction to tree and sessions.
+    pub fn apply<'a>(
+        &mut self,
+        entry: &'a TxnEntry<'_>,
+        observer: &mut impl TreeObserver,
+    ) -> Applied<'a> {
+        let session = SessionId(entry.header.client_id);
+        match &entry.body {
+            TxnBody::CreateSession(txn) => {
+                self.sessions.insert(session, txn.time_out);
+            }
+            TxnBody::CloseSession(_) => {
+                self.sessions.remove(&session);
+            }
+            _ => {}
+        }
+        self.tree.apply(entry, observer)
+    }
+}
+
+/// Connections by number.
+#[derive(Default)]
+pub struct CnxnRegistry {
+    cnxns: Mutex<HashMap<CnxnId, Arc<ClientCnxn>>>,
+}
+
+impl CnxnRegistry {
+    /// A connection was made.
+    pub fn add(&self, cnxn: Arc<ClientCnxn>) {
+        self.cnxns.lock().insert(cnxn.id, cnxn);
+    }
+
+    /// It is gone.
+    pub fn remove(&self, cnxn: CnxnId) {
+        self.cnxns.lock().remove(&cnxn);
+    }
+
+    /// The connection with this number.
+    pub fn get(&self, cnxn: CnxnId) -> Option<Arc<ClientCnxn>> {
+        self.cnxns.lock().get(&cnxn).cloned()
+    }
+
+    /// All connections.
+    pub fn all(&self) -> Vec<Arc<ClientCnxn>> {
+        self.cnxns.lock().values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.cnxns.lock().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Everything that the engine and the workers share.
+pub struct ServerState {
+    /// Tree and sessions: shared for reads, exclusive for each batch of transactions.
+    pub database: RwLock<ZkDatabase>,
+    /// Watches; registered under the shared lock, fired under the exclusive one.
+    pub watches: Watches,
+    /// Schemes and permissions.
+    pub auth: Auth,
+    /// Connections.
+    pub cnxns: CnxnRegistry,
+    /// Counts.
+    pub stats: ServerStats,
+    /// Longest string or buffer inside a request, in bytes.
+    pub max_buffer_bytes: usize,
+}

@@ -1,0 +1,302 @@
+//! The last processor (`FinalRequestProcessor`): it applies transactions that are flushed, fires watches, and
+//! answers. Reads that waited behind a write of their session run here, where that write is applied.
+//!
+//! Invariants:
+//! 1. One hold of the exclusive lock for each run; no I/O under it.
+//! 2. A notification is queued before the reply of the request that caused it.
+//! 3. Replies of a connection are queued in the order of its requests.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::reads::{RawRead, answer};
+use super::server_stats::ReplyBatch;
+use super::{ServerState, ZkDatabase, op_name};
+use crate::auth::Identity;
+use crate::op::{self, Read};
+use crate::persistence::LogBatch;
+use crate::proto::{ErrorCode, EventType, Millis, OpCode, Perms, SessionId, TxnEntry, Zxid};
+use crate::session::{Arrival, ClientCnxn};
+use crate::tree::{Applied, TreeEvent, TreeObserver};
+use crate::watch;
+
+/// What waits for the transactions before it.
+pub enum Pending {
+    /// A transaction and who is to be answered.
+    Txn {
+        /// The transaction.
+        zxid: Zxid,
+        /// Its entry, within its batch.
+        entry: Range<usize>,
+        /// Who asked for it.
+        cnxn: Option<Arc<ClientCnxn>>,
+        /// The session it belongs to.
+        session: SessionId,
+        /// The request.
+        arrival: Arrival,
+        /// Why it is an error transaction.
+        error: Option<ErrorCode>,
+    },
+    /// A read behind a write of its session.
+    Read {
+        /// Who asks.
+        cnxn: Arc<ClientCnxn>,
+        /// Who the connection was when it asked.
+        identities: Arc<[Identity]>,
+        /// The request.
+        arrival: Arrival,
+        /// Its record.
+        body: Bytes,
+    },
+    /// A request that could not be prepared.
+    Refused {
+        /// Who asked.
+        cnxn: Arc<ClientCnxn>,
+        /// The request.
+        arrival: Arrival,
+        /// Why.
+        error: ErrorCode,
+    },
+}
+
+/// What the engine is to do once transactions are applied.
+#[derive(Default)]
+pub struct Finished {
+    /// Connections with something to send.
+    pub to_flush: Vec<Arc<ClientCnxn>>,
+    /// Sessions created by their connection, to be completed with the answer to the connect request.
+    pub created: Vec<(Arc<ClientCnxn>, SessionId)>,
+    /// Sessions closed, with the connection that asked for it, if one did.
+    pub closed: Vec<(SessionId, Option<Arc<ClientCnxn>>)>,
+    /// Requests answered.
+    pub answered: usize,
+}
+
+/// The processor.
+#[derive(Default)]
+pub struct FinalRequestProcessor {
+    pending: VecDeque<Pending>,
+    /// Batches handed to the log, the oldest first.
+    batches: VecDeque<Arc<LogBatch>>,
+}
+
+impl FinalRequestProcessor {
+    /// Queues what follows everything queued before.
+    pub fn push(&mut self, pending: Pending) {
+        self.pending.push_back(pending);
+    }
+
+    /// A batch with the entries of the next transactions is on its way to the log.
+    pub fn batch_appended(&mut self, batch: Arc<LogBatch>) {
+        self.batches.push_back(batch);
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Everyone who waits for an answer, when there will be none.
+    pub fn abandon(&mut self) -> impl Iterator<Item = Arc<ClientCnxn>> {
+        self.pending.drain(..).filter_map(|pending| match pending {
+            Pending::Txn { cnxn, .. } => cnxn,
+            Pending::Read { cnxn, .. } | Pending::Refused { cnxn, .. } => Some(cnxn),
+        })
+    }
+
+    /// Applies and answers everything up to the transaction `flushed`, and what waits right behind it. Batches
+    /// that are done go to `recycle`.
+    pub fn run(
+        &mut self,
+        state: &ServerState,
+        flushed: Zxid,
+        now: Millis,
+        mut recycle: impl FnMut(Arc<LogBatch>),
+    ) -> Finished {
+        let mut finished = Finished::default();
+        if !self.front_is_ready(flushed) {
+            return finished;
+        }
+        let mut replies = ReplyBatch::EMPTY;
+        let mut database = state.database.write();
+        while self.front_is_ready(flushed) {
+            let pending = self.pending.pop_front().expect("the front is ready");
+            match pending {
+                Pending::Txn { zxid, entry, cnxn, session, arrival, error } => {
+                    let batch = self.batches.front().expect("a transaction stands in a batch");
+                    let done = Txn { zxid, session, arrival, error };
+                    done.finish(
+                        &batch.bytes()[entry],
+                        cnxn,
+                        state,
+                        &mut database,
+                        &mut finished,
+                        &mut replies,
+                        now,
+                    );
+                    if batch.last_zxid() == Some(zxid) {
+                        recycle(self.batches.pop_front().expect("it was just there"));
+                    }
+                }
+                Pending::Read { cnxn, identities, arrival, body } => {
+                    let read = Read {
+                        tree: &database.tree,
+                        watches: &state.watches,
+                        auth: &state.auth,
+                        cnxn: cnxn.id,
+                        session: cnxn.session_id(),
+                        identities: &identities,
+                    };
+                    let max_buffer_bytes = state.max_buffer_bytes;
+                    let request = RawRead { arrival, body: &body, max_buffer_bytes };
+                    answer(&read, &mut cnxn.outbox(), &request, &mut replies, now);
+                    finished.answered(cnxn);
+                }
+                Pending::Refused { cnxn, arrival, error } => {
+                    let zxid = database.tree.last_processed();
+                    let mut outbox = cnxn.outbox();
+                    outbox.reply(arrival.xid, zxid, |_| Err(error));
+                    let name = op_name(arrival.op);
+                    outbox.stats.responded(name, arrival.xid, zxid, arrival.at, now);
+                    drop(outbox);
+                    replies.add(now - arrival.at, 0);
+                    finished.answered(cnxn);
+                }
+            }
+        }
+        drop(database);
+        state.stats.replied(&replies);
+        finished
+    }
+
+    fn front_is_ready(&self, flushed: Zxid) -> bool {
+        match self.pending.front() {
+            Some(Pending::Txn { zxid, .. }) => *zxid <= flushed,
+            Some(Pending::Read { .. } | Pending::Refused { .. }) => true,
+            None => false,
+        }
+    }
+}
+
+impl Finished {
+    fn answered(&mut self, cnxn: Arc<ClientCnxn>) {
+        cnxn.finish_one();
+        self.answered += 1;
+        let is_mine = cnxn.outbox().promise_flush();
+        if is_mine {
+            self.to_flush.push(cnxn);
+        }
+    }
+}
+
+struct Txn {
+    zxid: Zxid,
+    session: SessionId,
+    arrival: Arrival,
+    error: Option<ErrorCode>,
+}
+
+impl Txn {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one run, borrowed apart")]
+    fn finish(
+        self,
+        entry: &[u8],
+        cnxn: Option<Arc<ClientCnxn>>,
+        state: &ServerState,
+        database: &mut ZkDatabase,
+        finished: &mut Finished,
+        replies: &mut ReplyBatch,
+        now: Millis,
+    ) {
+        let entry = TxnEntry::decode(entry).expect("what was just encoded decodes");
+        let mut watches = FireWatches { state, zxid: self.zxid, told: &mut finished.to_flush };
+        let applied = database.apply(&entry, &mut watches);
+        let Arrival { xid, op, at } = self.arrival;
+        match op {
+            OpCode::CreateSession => {
+                finished.created.extend(cnxn.map(|cnxn| (cnxn, self.session)));
+                finished.answered += 1;
+                return;
+            }
+            OpCode::CloseSession if self.error.is_none() => {
+                finished.closed.push((self.session, cnxn.clone()));
+            }
+            _ => {}
+        }
+        let Some(cnxn) = cnxn else { return };
+        let zxid = database.tree.last_processed();
+        let mut outbox = cnxn.outbox();
+        let bytes = match self.error {
+            Some(error) if op != OpCode::Multi || !matches!(applied, Applied::Multi(_)) => {
+                outbox.reply(xid, zxid, |_| Err(error))
+            }
+            _ => outbox.reply(xid, zxid, |out| write_reply(op, &applied, out)),
+        };
+        outbox.stats.responded(op_name(op), xid, zxid, at, now);
+        if op == OpCode::CloseSession {
+            outbox.close();
+        }
+        drop(outbox);
+        replies.add(now - at, bytes);
+        finished.answered(cnxn);
+    }
+}
+
+fn write_reply(op: OpCode, applied: &Applied<'_>, out: &mut BytesMut) -> Result<(), ErrorCode> {
+    match applied {
+        Applied::Created { path, stat, .. } => op::create::reply(op, path, stat, out),
+        Applied::DataSet(stat) => op::set_data::reply(stat, out),
+        Applied::AclSet(stat) => op::set_acl::reply(stat, out),
+        Applied::Multi(results) => op::multi::reply(results, out),
+        Applied::Deleted | Applied::Session | Applied::Checked => {}
+        Applied::Failed(code) => {
+            unreachable!("a prepared transaction cannot fail, yet {op:?} failed with {code}")
+        }
+    }
+    Ok(())
+}
+
+/// Turns what happens to the tree into notifications.
+struct FireWatches<'a> {
+    state: &'a ServerState,
+    zxid: Zxid,
+    told: &'a mut Vec<Arc<ClientCnxn>>,
+}
+
+impl TreeObserver for FireWatches<'_> {
+    fn on_event(&mut self, event: TreeEvent<'_>) {
+        let (event, acl, parent_acl) = match event {
+            TreeEvent::Created { path, acl, parent_acl } => {
+                (watch::TreeEvent::Created { path }, acl, parent_acl)
+            }
+            TreeEvent::Deleted { path, acl, parent_acl } => {
+                (watch::TreeEvent::Deleted { path }, acl, parent_acl)
+            }
+            TreeEvent::DataChanged { path, acl } => {
+                (watch::TreeEvent::DataChanged { path }, acl, acl)
+            }
+        };
+        let Self { state, zxid, told } = self;
+        state.watches.fire(&event, &mut |watcher, kind, path| {
+            let Some(cnxn) = state.cnxns.get(watcher) else { return };
+            let acl = if kind == EventType::NodeChildrenChanged { parent_acl } else { acl };
+            if !state.auth.check_acl(acl, Perms::READ, &cnxn.identities()) {
+                return;
+            }
+            let mut outbox = cnxn.outbox();
+            outbox.notify(*zxid, kind, path);
+            if outbox.promise_flush() {
+                drop(outbox);
+                told.push(cnxn);
+            }
+        });
+    }
+}

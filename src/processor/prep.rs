@@ -1,0 +1,186 @@
+//! The first processor of a write (`PrepRequestProcessor`): it checks the request against the tree and what is
+//! pending, gives it a zxid, and writes the transaction it becomes. A refused request becomes an error transaction
+//! and goes the same road.
+//!
+//! Invariants:
+//! 1. zxids are given out without a gap, in the order of the log.
+//! 2. A request that cannot be decoded takes no zxid, except a multi.
+
+use jute::{ErrorTxn, Field, Reader, TxnDigest, TxnHeader};
+
+use super::ClientRequest;
+use crate::auth::Auth;
+use crate::op::{self, Prep, PrepLimits};
+use crate::proto::{ErrorCode, Millis, OpCode, Xid, Zxid};
+use crate::session::SessionTracker;
+use crate::tree::{DIGEST_VERSION, DataTree, OutstandingChanges};
+
+/// How requests are prepared.
+#[derive(Debug, Clone, Copy)]
+pub struct PrepOptions {
+    /// Settings that decide whether a write is accepted.
+    pub limits: PrepLimits,
+    /// Longest string or buffer inside a request, in bytes.
+    pub max_buffer_bytes: usize,
+}
+
+/// The transaction a request became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    /// The transaction.
+    pub zxid: Zxid,
+    /// Why it is an error transaction; or, of a multi, why it changes nothing.
+    pub error: Option<ErrorCode>,
+}
+
+/// The processor.
+pub struct PrepRequestProcessor {
+    /// What is prepared and not yet applied.
+    pub changes: OutstandingChanges,
+    options: PrepOptions,
+    last_zxid: Zxid,
+}
+
+impl PrepRequestProcessor {
+    /// A processor that goes on after `last_zxid`.
+    pub fn new(options: PrepOptions, last_zxid: Zxid) -> Self {
+        Self { changes: OutstandingChanges::default(), options, last_zxid }
+    }
+
+    /// zxid of the last transaction prepared.
+    pub fn last_zxid(&self) -> Zxid {
+        self.last_zxid
+    }
+
+    /// Prepares a request and appends its log entry to `out`; `time` is in milliseconds since 1970. A request
+    /// that cannot be decoded leaves no transaction, only the error it is answered with; what was appended is
+    /// then to be dropped.
+    pub fn process(
+        &mut self,
+        tree: &DataTree,
+        sessions: &mut SessionTracker,
+        auth: &Auth,
+        request: &ClientRequest,
+        time: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<Prepared, ErrorCode> {
+        let start = out.len();
+        let header = TxnHeader {
+            client_id: request.session.0,
+            cxid: request.arrival.xid,
+            zxid: self.last_zxid.next().0,
+            time,
+            kind: request.arrival.op.code(),
+        };
+        header.write(out);
+        let mut prep = Prep {
+            tree,
+            changes: &mut self.changes,
+            sessions,
+            auth,
+            limits: self.options.limits,
+            session: request.session,
+            identities: &request.identities,
+            zxid: Zxid(header.zxid),
+            time,
+        };
+        let body = Body { bytes: &request.body, max_buffer_bytes: self.options.max_buffer_bytes };
+        let error = match dispatch(&mut prep, request.arrival.op, body, out) {
+            Ok(error) => error,
+            Err(Refusal::Undecodable) => return Err(ErrorCode::MarshallingError),
+            Err(Refusal::Failed(error)) => {
+                out.truncate(start);
+                let kind = OpCode::Error.code();
+                TxnHeader { kind, ..header.clone() }.write(out);
+                ErrorTxn { err: error.code() }.write(out);
+                self.last_zxid = Zxid(header.zxid);
+                return Ok(Prepared { zxid: self.last_zxid, error: Some(error) });
+            }
+        };
+        if tree.options().digest_enabled {
+            let tree_digest = self.changes.digest(tree) as i64;
+            TxnDigest { version: DIGEST_VERSION, tree_digest }.write(out);
+        }
+        self.last_zxid = Zxid(header.zxid);
+        Ok(Prepared { zxid: self.last_zxid, error })
+    }
+
+    /// Writes the transaction of a session being created.
+    pub fn create_session(
+        &mut self,
+        tree: &DataTree,
+        session: crate::proto::SessionId,
+        xid: Xid,
+        timeout_ms: i32,
+        time: Millis,
+        out: &mut Vec<u8>,
+    ) -> Zxid {
+        let zxid = self.last_zxid.next();
+        let kind = OpCode::CreateSession.code();
+        TxnHeader { client_id: session.0, cxid: xid, zxid: zxid.0, time, kind }.write(out);
+        op::create_session::prep(timeout_ms, out);
+        if tree.options().digest_enabled {
+            let tree_digest = self.changes.digest(tree) as i64;
+            TxnDigest { version: DIGEST_VERSION, tree_digest }.write(out);
+        }
+        self.last_zxid = zxid;
+        zxid
+    }
+}
+
+enum Refusal {
+    /// No transaction comes of it.
+    Undecodable,
+    /// An error transaction does.
+    Failed(ErrorCode),
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Self {
+        Refusal::Failed(error)
+    }
+}
+
+struct Body<'a> {
+    bytes: &'a [u8],
+    max_buffer_bytes: usize,
+}
+
+impl<'a> Body<'a> {
+    fn decode<T: Field<'a>>(&self) -> Result<T, Refusal> {
+        let mut reader = Reader::with_limit(self.bytes, self.max_buffer_bytes);
+        T::read(&mut reader).map_err(|_| Refusal::Undecodable)
+    }
+}
+
+fn dispatch(
+    prep: &mut Prep<'_>,
+    op: OpCode,
+    body: Body<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Option<ErrorCode>, Refusal> {
+    match op {
+        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
+            op::create::prep(prep, op, &body.decode()?, out)?;
+        }
+        OpCode::CreateTtl => op::create::prep_ttl(prep, &body.decode()?, out)?,
+        OpCode::Delete => op::delete::prep(prep, &body.decode()?, out)?,
+        OpCode::SetData => op::set_data::prep(prep, &body.decode()?, out)?,
+        OpCode::SetAcl => op::set_acl::prep(prep, &body.decode()?, out)?,
+        OpCode::Multi => {
+            let ops = op::multi::decode(body.bytes, body.max_buffer_bytes)?;
+            return Ok(op::multi::prep(prep, &ops, out)?);
+        }
+        OpCode::Reconfig => {
+            let _: jute::ReconfigRequest<'_> = body.decode()?;
+            return Err(op::reconfig::prep(prep).into());
+        }
+        OpCode::CloseSession => op::close_session::prep(prep, out),
+        OpCode::DeleteContainer => {
+            let path: jute::Ustring<'_> = body.decode()?;
+            op::delete_container::prep(prep, &path, out)?;
+        }
+        _ => unreachable!("{op:?} is not a write"),
+    }
+    Ok(None)
+}

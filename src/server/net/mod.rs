@@ -1,0 +1,8 @@
+//! Client connections: accepting them, reading requests off them and sending what they are owed.
+
+mod frames;
+mod server_cnxn;
+mod server_cnxn_factory;
+mod socket;
+
+pub use server_cnxn_factory::{ServerCnxnFactory, ServerContext};

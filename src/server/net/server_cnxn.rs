@@ -1,0 +1,364 @@
+//! One client connection on its worker (`NIOServerCnxn`, `ZooKeeperServer.processPacket`).
+//!
+//! ```text
+//! Opening --word--> answered, closed
+//!    | connect request
+//! Connecting --session refused--> closed
+//!    | session established
+//! Serving --closeSession, end of input, bad frame, session gone--> closed
+//! ```
+//!
+//! Invariants:
+//! 1. A read runs here only while no request of the connection is with the engine; else it follows them there.
+//! 2. Nothing is read from a peer that does not take its replies, nor while too many of its requests are
+//!    unfinished: what a connection can make the server hold is bounded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use jute::{AuthPacket, Field, Reader, RequestHeader};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tracing::{debug, info, warn};
+
+use super::frames::{BadLength, ConnectFrame, Opening, next_frame, opening};
+use super::server_cnxn_factory::ServerContext;
+use super::socket::{Socket, SocketTransport};
+use crate::auth::Identity;
+use crate::engine::{ConnectAttempt, Input};
+use crate::processor::{ClientRequest, ReadBatch, RequestKind, classify};
+use crate::proto::{ErrorCode, Millis, OpCode, SessionId, Zxid};
+use crate::server::clock;
+use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
+
+/// Bytes of replies that may wait before no more requests are read.
+const OUTBOX_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of input a connection reads at once.
+const INPUT_BYTES: usize = 64 << 10;
+
+/// Requests answered under one hold of the shared lock, so that writes are not kept waiting.
+const READS_PER_HOLD_MAX: u32 = 64;
+
+/// A connection being served.
+pub(super) struct ServerCnxn {
+    context: Arc<ServerContext>,
+    cnxn: Arc<ClientCnxn>,
+    socket: Arc<Socket>,
+    input: BytesMut,
+    phase: Phase,
+    to_engine: Vec<Input>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Connecting,
+    Serving,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum Close {
+    /// As soon as everything owed is sent.
+    AfterReplies,
+    /// At once, for this reason.
+    Now(String),
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(
+    context: Arc<ServerContext>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    id: CnxnId,
+) {
+    let (mut read_half, write_half) = stream.into_split();
+    let socket = Arc::new(Socket::new(write_half));
+    let identities: Arc<[Identity]> = Arc::new([Identity::ip(peer.ip())]);
+    let transport = Box::new(SocketTransport(socket.clone()));
+    let cnxn =
+        Arc::new(ClientCnxn::new(id, peer, identities, clock::wall_ms(), transport));
+    context.state.cnxns.add(cnxn.clone());
+    let mut server_cnxn = ServerCnxn {
+        context,
+        cnxn,
+        socket,
+        input: BytesMut::new(),
+        phase: Phase::Opening,
+        to_engine: Vec::new(),
+    };
+    if let Err(Close::Now(reason)) = server_cnxn.run(&mut read_half).await {
+        info!(%peer, session = %server_cnxn.cnxn.session_id(), "closing connection: {reason}");
+    }
+    server_cnxn.retire();
+}
+
+impl ServerCnxn {
+    async fn run(&mut self, read_half: &mut OwnedReadHalf) -> Result<(), Close> {
+        let sessionless = Duration::from_millis(self.context.sessionless_timeout_ms);
+        let give_up = tokio::time::sleep(sessionless);
+        tokio::pin!(give_up);
+        loop {
+            if self.socket.is_finished() {
+                return Ok(());
+            }
+            let may_read = self.may_read();
+            if may_read && !self.input.is_empty() {
+                // What was read before reading was stopped.
+                self.process()?;
+                if !self.may_read() {
+                    continue;
+                }
+            }
+            if self.input.capacity() - self.input.len() < INPUT_BYTES / 4 && !self.input.is_empty()
+            {
+                self.input.reserve(INPUT_BYTES);
+            }
+            tokio::select! {
+                read = read_some(read_half, &mut self.input), if may_read => match read {
+                    Ok(0) => return Err(Close::Now("the client closed it".into())),
+                    Ok(_) => self.process()?,
+                    Err(error) => return Err(Close::Now(format!("cannot read: {error}"))),
+                },
+                () = self.socket.unblocked(), if self.socket.is_blocked() => {
+                    self.socket.send(&self.cnxn);
+                }
+                () = self.socket.rung() => {}
+                () = &mut give_up, if self.cnxn.session.get().is_none() => {
+                    return Err(Close::Now("no session was asked for in time".into()));
+                }
+            }
+        }
+    }
+
+    /// Whether the next request may be read.
+    fn may_read(&mut self) -> bool {
+        match self.phase {
+            Phase::Opening => true,
+            Phase::Connecting => {
+                // The session is there once its answer has been queued, which rings the bell.
+                if self.cnxn.session.get().is_some() && !self.context.is_connecting(&self.cnxn) {
+                    self.phase = Phase::Serving;
+                    return true;
+                }
+                false
+            }
+            Phase::Serving => {
+                let outbox = self.cnxn.outbox();
+                !outbox.is_closing()
+                    && outbox.len() < OUTBOX_BYTES_MAX
+                    && !self.socket.is_blocked()
+                    && !self.context.is_throttled(&self.cnxn)
+            }
+        }
+    }
+
+    /// Handles every whole frame of the input.
+    fn process(&mut self) -> Result<(), Close> {
+        let result = match self.phase {
+            Phase::Opening => self.open(),
+            Phase::Connecting => Ok(()),
+            Phase::Serving => self.serve_requests(),
+        };
+        self.context.mailbox.post_all(&mut self.to_engine);
+        self.socket.send(&self.cnxn);
+        match result {
+            Err(Close::AfterReplies) => {
+                self.cnxn.close();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn open(&mut self) -> Result<(), Close> {
+        match opening(&self.input) {
+            Opening::Incomplete => return Ok(()),
+            Opening::Word(word) => return self.answer_word(word),
+            Opening::Frame => {}
+        }
+        let Some(frame) = self.next_frame()? else { return Ok(()) };
+        self.received(1);
+        let connect = ConnectFrame::decode(&frame)
+            .map_err(|error| Close::Now(format!("bad connect request: {error}")))?;
+        let last_processed = self.context.state.database.read().tree.last_processed();
+        if Zxid(connect.last_zxid_seen) > last_processed {
+            return Err(Close::Now(format!(
+                "refusing session 0x{:x}: the client has seen zxid 0x{:x}, our last is 0x{}; \
+                 it must try another server",
+                connect.session_id, connect.last_zxid_seen, last_processed
+            )));
+        }
+        let (min, max) = self.context.session_timeout_ms;
+        self.phase = Phase::Connecting;
+        self.to_engine.push(Input::Connect(ConnectAttempt {
+            cnxn: self.cnxn.clone(),
+            session: SessionId(connect.session_id),
+            password: connect.password,
+            timeout_ms: clamp_timeout_ms(connect.timeout_ms, min, max),
+            has_read_only: connect.read_only.is_some(),
+            at: clock::monotonic_ms(),
+        }));
+        Ok(())
+    }
+
+    fn answer_word(&mut self, word: [u8; 4]) -> Result<(), Close> {
+        let argument = self.input.get(4..12).map(|bytes| bytes.to_vec());
+        if &word == b"stmk" && argument.is_none() {
+            return Ok(());
+        }
+        debug!(peer = %self.cnxn.peer, "four-letter word {}", word.escape_ascii());
+        let answer = self.context.four_letter_word(word, argument.as_deref(), &self.cnxn);
+        self.input.clear();
+        self.cnxn.outbox().raw(answer.as_bytes());
+        Err(Close::AfterReplies)
+    }
+
+    fn serve_requests(&mut self) -> Result<(), Close> {
+        let context = self.context.clone();
+        let cnxn = self.cnxn.clone();
+        let now = clock::monotonic_ms();
+        let Some(session) = cnxn.session.get() else { return Ok(()) };
+        let is_alive = session.handle.touch(now);
+        let mut identities = cnxn.identities();
+        let mut reads: Option<ReadBatch<'_>> = None;
+        let mut reads_in_hold = 0;
+        let mut packets = 0;
+        let result = loop {
+            let frame = match self.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Ok(()),
+                Err(close) => break Err(close),
+            };
+            packets += 1;
+            let mut reader = Reader::new(&frame);
+            let Ok(RequestHeader { xid, kind }) = RequestHeader::read(&mut reader) else {
+                break Err(Close::Now("a request without a header".into()));
+            };
+            let body_at = reader.position();
+            let op = OpCode::from_code(kind);
+            if !is_alive {
+                // The session is gone or going: what it still asks is dropped (MissingSessionException).
+                continue;
+            }
+            let request_kind = classify(op);
+            if request_kind == RequestKind::Auth {
+                drop(reads.take().map(ReadBatch::end));
+                if let Err(close) = self.authenticate(xid, &frame[body_at..]) {
+                    break Err(close);
+                }
+                identities = cnxn.identities();
+                continue;
+            }
+            if !context.state.auth.may_proceed(&identities) {
+                drop(reads.take().map(ReadBatch::end));
+                let error = ErrorCode::SessionClosedRequireAuth;
+                cnxn.outbox().reply(xid, Zxid(0), |_| Err(error));
+                break Err(Close::AfterReplies);
+            }
+            let Some(op) = op.filter(|_| request_kind != RequestKind::Unknown) else {
+                drop(reads.take().map(ReadBatch::end));
+                warn!(peer = %cnxn.peer, "request of unknown type {kind}");
+                cnxn.outbox().reply(xid, Zxid(-1), |_| Err(ErrorCode::Unimplemented));
+                break Err(Close::AfterReplies);
+            };
+            let arrival = Arrival { xid, op, at: now };
+            match request_kind {
+                RequestKind::Read if cnxn.unfinished() == 0 => {
+                    let hold = reads
+                        .get_or_insert_with(|| ReadBatch::begin(&context.state, now));
+                    let mut outbox = cnxn.outbox();
+                    hold.answer(&cnxn, &mut outbox, &identities, arrival, &frame[body_at..]);
+                    let is_full = outbox.len() >= OUTBOX_BYTES_MAX;
+                    drop(outbox);
+                    reads_in_hold += 1;
+                    if is_full || reads_in_hold == READS_PER_HOLD_MAX {
+                        drop(reads.take().map(ReadBatch::end));
+                        reads_in_hold = 0;
+                    }
+                    if is_full {
+                        break Ok(());
+                    }
+                }
+                RequestKind::Forbidden => {
+                    break Err(Close::Now(format!("a client may not ask for {op:?}")));
+                }
+                _ => {
+                    cnxn.add_unfinished();
+                    context.in_process.add(1);
+                    let body = frame.freeze().slice(body_at..);
+                    self.to_engine.push(Input::Request(ClientRequest {
+                        cnxn: Some(cnxn.clone()),
+                        session: session.id,
+                        identities: identities.clone(),
+                        arrival,
+                        body,
+                    }));
+                    if context.is_throttled(&cnxn) {
+                        break Ok(());
+                    }
+                }
+            }
+        };
+        drop(reads.map(ReadBatch::end));
+        self.received(packets);
+        result
+    }
+
+    /// auth: changes who the connection is, at once (`ZooKeeperServer.processPacket`).
+    fn authenticate(&mut self, xid: i32, body: &[u8]) -> Result<(), Close> {
+        let packet = AuthPacket::from_bytes(body)
+            .map_err(|error| Close::Now(format!("bad auth packet: {error}")))?;
+        let scheme = packet.scheme.unwrap_or_default();
+        let mut identities = self.cnxn.identities().to_vec();
+        let credentials = packet.auth.unwrap_or_default();
+        let outcome = self.context.state.auth.authenticate(&scheme, credentials, &mut identities);
+        match outcome {
+            Ok(()) => {
+                self.cnxn.set_identities(identities.into());
+                self.cnxn.outbox().reply(xid, Zxid(0), |_| Ok(()));
+                Ok(())
+            }
+            Err(failure) => {
+                warn!(peer = %self.cnxn.peer, "authentication with scheme {scheme}: {failure}");
+                self.cnxn.outbox().reply(xid, Zxid(0), |_| Err(ErrorCode::AuthFailed));
+                Err(Close::AfterReplies)
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<BytesMut>, Close> {
+        next_frame(&mut self.input, self.context.frame_bytes_max).map_err(|BadLength(length)| {
+            Close::Now(format!(
+                "a frame of {length} bytes is malformed or over jute.maxbuffer ({} bytes)",
+                self.context.frame_bytes_max
+            ))
+        })
+    }
+
+    fn received(&self, packets: u64) {
+        self.context.state.stats.received(packets);
+        self.cnxn.outbox().stats.packets_received += packets;
+    }
+
+    /// The connection is over: nobody is told of anything through it any more.
+    fn retire(self) {
+        self.cnxn.outbox().close();
+        self.context.state.cnxns.remove(self.cnxn.id);
+        self.context.state.watches.remove_all(self.cnxn.id);
+        self.context.mailbox.post(Input::Disconnected(self.cnxn));
+    }
+}
+
+async fn read_some(read_half: &mut OwnedReadHalf, input: &mut BytesMut) -> std::io::Result<usize> {
+    if input.capacity() == input.len() {
+        // A connection that is idle holds no buffer.
+        read_half.readable().await?;
+        input.reserve(INPUT_BYTES);
+    }
+    read_half.read_buf(input).await
+}
