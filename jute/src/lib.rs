@@ -24,3 +24,4 @@ pub use field::{Buffer, Field, Ustring};
 pub use reader::{DEFAULT_MAX_BUFFER_BYTES, Reader};
 pub use record::Record;
 pub use records::*;
+pub use text::decode as decode_text;

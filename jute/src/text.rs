@@ -10,7 +10,7 @@ use bytes::BufMut;
 
 /// Decodes as `new String(bytes, UTF_8)` does: malformed input becomes U+FFFD, a surrogate's three bytes one of
 /// them.
-pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(decode_malformed(bytes)),

@@ -3,6 +3,7 @@
 mod create_mode;
 mod error_code;
 mod ids;
+pub mod java;
 mod opcode;
 pub mod path;
 mod perms;

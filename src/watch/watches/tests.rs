@@ -265,11 +265,18 @@ proptest! {
                         4 => (WatcherType::Children, None, Some(Some(STANDARD))),
                         5 => (WatcherType::Data, Some(Some(STANDARD)), None),
                         6 => (WatcherType::Any, Some(None), Some(None)),
-                        7 => (WatcherType::Persistent, Some(Some(PERSISTENT)), Some(Some(PERSISTENT))),
+                        7 => (
+                            WatcherType::Persistent,
+                            Some(Some(PERSISTENT)),
+                            Some(Some(PERSISTENT)),
+                        ),
                         _ => (WatcherType::PersistentRecursive, Some(Some(RECURSIVE)), None),
                     };
-                    let from_data = data.is_some_and(|mode| model_remove(&mut model.data, path, cnxn, mode));
-                    let from_child = child.is_some_and(|mode| model_remove(&mut model.child, path, cnxn, mode));
+                    let Model { data: data_table, child: child_table } = &mut model;
+                    let from_data =
+                        data.is_some_and(|mode| model_remove(data_table, path, cnxn, mode));
+                    let from_child =
+                        child.is_some_and(|mode| model_remove(child_table, path, cnxn, mode));
                     prop_assert_eq!(watches.remove(path, cnxn, kind), from_data || from_child);
                 }
                 9 => {
@@ -286,7 +293,10 @@ proptest! {
                     let (events, fired) = fire(&watches, event);
                     let (expected, expected_fired) = model.fire(event);
                     prop_assert_eq!(events.len(), expected.len());
-                    let events: BTreeSet<_> = events.into_iter().map(|(c, e, p)| (c, e as u8, p)).collect();
+                    let events: BTreeSet<_> = events
+                        .into_iter()
+                        .map(|(cnxn, event, path)| (cnxn, event as u8, path))
+                        .collect();
                     prop_assert_eq!(events, expected);
                     prop_assert_eq!(fired, expected_fired);
                 }
