@@ -9,19 +9,46 @@
 //!
 //! The module knows bytes, files and zxids; it does not know the tree.
 
+mod atomic_file;
 mod checksum;
+mod data_dirs;
+mod epoch_files;
 mod error;
 mod file_names;
+mod file_snap;
 mod file_txn_log;
+mod file_txn_snap_log;
 mod log_batch;
 mod log_reader;
 mod log_scan;
 mod log_segment;
 mod mapping;
+mod purge;
+mod snap_stream;
+mod snapshot_format;
+mod snapshot_reader;
+mod snapshot_writer;
 
+pub use data_dirs::{DataDirError, DataDirs};
+pub use epoch_files::{EpochError, EpochFiles};
 pub use error::LogError;
 pub use file_names::{DataFile, list_logs, log_name, logs_from};
+pub use file_snap::{
+    LoadedSnapshot, SnapshotError, list_snapshots, load_newest_snapshot, snapshot_name,
+    valid_snapshots,
+};
 pub use file_txn_log::{FileTxnLog, LogOptions, last_logged_zxid, truncate};
+pub use file_txn_snap_log::{RestoreError, RestoreOptions, RestoreSink, Restored, restore};
 pub use log_batch::LogBatch;
 pub use log_reader::{LogReader, LogRecord};
 pub use log_scan::{LogScan, ScannedRecord, Stop, Tail};
+pub use purge::{PurgeError, SNAPSHOTS_KEPT_MIN, purge};
+pub use snap_stream::Compression;
+pub use snapshot_format::{
+    SnapshotDigest, SnapshotFault, SnapshotSink, SnapshotTail, put_acls, put_end_of_nodes,
+    put_node, put_sessions,
+};
+pub use snapshot_reader::{parse_snapshot, parse_snapshot_stream, read_snapshot};
+pub use snapshot_writer::SnapshotWriter;
+
+use file_snap::TEMPORARY_PREFIX;
