@@ -2,17 +2,35 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use gamekeeper::cli::bench;
+use clap::{Args, Parser};
+use gamekeeper::cli::{bench, four_letter_word, server};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
 #[command(name = "gamekeeper", version, about)]
 enum Command {
+    /// Run a server in the foreground until SIGTERM or SIGINT.
+    Server(Words),
+    /// Send a four-letter word to a server and print its answer: host port word.
+    #[command(name = "4lw")]
+    FourLetterWord(Words),
+    /// Drive a server with load and measure it.
     Bench(bench::Args),
+}
+
+/// Arguments in a form of ZooKeeper's own, which the subcommand reads itself.
+#[derive(Debug, Args)]
+struct Words {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
+        Command::Server(args) => server::run(&args.words),
+        Command::FourLetterWord(args) => four_letter_word::run(&args.words),
         Command::Bench(args) => bench::run(args),
     }
 }

@@ -145,8 +145,7 @@ impl Engine {
             let database = self.state.database.read();
             let (prep, timeout_ms) = (&mut self.prep, attempt.timeout_ms);
             self.sync.batch().push(|out| {
-                zxid =
-                    prep.create_session(&database.tree, session, 0, timeout_ms, now.wall, out);
+                zxid = prep.create_session(&database.tree, session, 0, timeout_ms, now.wall, out);
             })
         };
         self.sync.added(now.monotonic, entry.len());
@@ -343,4 +342,7 @@ fn answer_connect(attempt: &ConnectAttempt, session: Option<SessionId>) {
     let len = (frame.len() - 4) as i32;
     frame[..4].copy_from_slice(&len.to_be_bytes());
     attempt.cnxn.outbox().raw(&frame);
+    if session.is_some() {
+        attempt.cnxn.set_established();
+    }
 }

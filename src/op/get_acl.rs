@@ -4,7 +4,6 @@ use bytes::BytesMut;
 use jute::{Acl, Field, GetAclRequest, GetAclResponse};
 
 use super::Read;
-use crate::auth::masked;
 use crate::proto::{ErrorCode, Perms};
 
 /// A node's list and status, for who may read or administer it; to who may not administer it, digests of
@@ -15,9 +14,8 @@ pub fn read(
     out: &mut BytesMut,
 ) -> Result<(), ErrorCode> {
     let node = read.granting(&request.path, Perms::READ.or(Perms::ADMIN))?;
-    let is_admin = read.check_acl(node.acl(), Perms::ADMIN).is_ok();
-    let shown = |entry| if is_admin { Acl::from(entry) } else { masked(entry) };
-    let acl = node.acl().iter().map(shown).collect();
+    let visible = read.auth.visible_acl(node.acl(), read.identities);
+    let acl = visible.iter().map(Acl::from).collect();
     GetAclResponse { acl, stat: node.stat() }.write(out);
     Ok(())
 }

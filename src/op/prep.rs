@@ -2,7 +2,7 @@
 
 use jute::{Acl, Field};
 
-use crate::auth::{AclEntry, Auth, Identity};
+use crate::auth::{AclEntry, Identity, ProviderRegistry};
 use crate::proto::{ErrorCode, Millis, Perms, SessionId, Zxid};
 use crate::session::SessionTracker;
 use crate::tree::{AclList, ChangeRecord, DataTree, EphemeralRules, OutstandingChanges};
@@ -27,7 +27,7 @@ pub struct Prep<'a> {
     /// Sessions, to refuse requests of one that is gone.
     pub sessions: &'a mut SessionTracker,
     /// Schemes and permissions.
-    pub auth: &'a Auth,
+    pub auth: &'a ProviderRegistry,
     /// Settings.
     pub limits: PrepLimits,
     /// The session that asks.
@@ -72,7 +72,7 @@ impl Prep<'_> {
 
     /// The list as it will be stored, or why it cannot be.
     pub(super) fn fixup_acl(&self, acl: &[Acl<'_>]) -> Result<AclList, ErrorCode> {
-        self.auth.fixup_acl(acl, self.identities)
+        self.auth.fixup_acl(acl, self.identities).map(Into::into)
     }
 
     /// Refuses what a hard quota above `path` forbids (`ZooKeeperServer.checkQuota`).

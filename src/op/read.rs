@@ -1,6 +1,6 @@
 //! What a read may see.
 
-use crate::auth::{AclEntry, Auth, Identity};
+use crate::auth::{AclEntry, Identity, ProviderRegistry};
 use crate::proto::{ErrorCode, Perms, SessionId};
 use crate::session::CnxnId;
 use crate::tree::{DataTree, NodeView};
@@ -14,7 +14,7 @@ pub struct Read<'a> {
     /// Where watches are left.
     pub watches: &'a Watches,
     /// Schemes and permissions.
-    pub auth: &'a Auth,
+    pub auth: &'a ProviderRegistry,
     /// The connection that asks, to which its watches belong.
     pub cnxn: CnxnId,
     /// Its session.

@@ -2,17 +2,18 @@
 //! connections that may have to be told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use foldhash::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use super::ServerStats;
-use crate::auth::Auth;
+use crate::auth::ProviderRegistry;
 use crate::proto::SessionId;
+use crate::proto::{TxnBody, TxnEntry};
 use crate::session::{ClientCnxn, CnxnId};
 use crate::tree::{Applied, DataTree, TreeObserver};
 use crate::watch::Watches;
-use crate::proto::{TxnBody, TxnEntry};
 
 /// What transactions change.
 pub struct ZkDatabase {
@@ -89,11 +90,37 @@ pub struct ServerState {
     /// Watches; registered under the shared lock, fired under the exclusive one.
     pub watches: Watches,
     /// Schemes and permissions.
-    pub auth: Auth,
+    pub auth: ProviderRegistry,
     /// Connections.
     pub cnxns: CnxnRegistry,
     /// Counts.
     pub stats: ServerStats,
     /// Longest string or buffer inside a request, in bytes.
     pub max_buffer_bytes: usize,
+    in_process: AtomicI64,
+}
+
+impl ServerState {
+    /// The state of a server that has served nobody yet.
+    pub fn new(database: ZkDatabase, auth: ProviderRegistry, max_buffer_bytes: usize) -> Self {
+        Self {
+            database: RwLock::new(database),
+            watches: Watches::new(),
+            auth,
+            cnxns: CnxnRegistry::default(),
+            stats: ServerStats::new(),
+            max_buffer_bytes,
+            in_process: AtomicI64::new(0),
+        }
+    }
+
+    /// Requests of clients that are with the engine.
+    pub fn in_process(&self) -> i64 {
+        self.in_process.load(Ordering::Relaxed)
+    }
+
+    /// So many more are, or fewer.
+    pub fn add_in_process(&self, more: i64) {
+        self.in_process.fetch_add(more, Ordering::Relaxed);
+    }
 }

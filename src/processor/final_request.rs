@@ -157,7 +157,12 @@ impl FinalRequestProcessor {
                     };
                     let max_buffer_bytes = state.max_buffer_bytes;
                     let request = RawRead { arrival, body: &body, max_buffer_bytes };
-                    answer(&read, &mut cnxn.outbox(), &request, &mut replies, now);
+                    let mut outbox = cnxn.outbox();
+                    // Nobody waits for it, and a watch it left would stay for ever.
+                    if !outbox.is_closing() {
+                        answer(&read, &mut outbox, &request, &mut replies, now);
+                    }
+                    drop(outbox);
                     finished.answered(cnxn);
                 }
                 Pending::Refused { cnxn, arrival, error } => {
@@ -174,6 +179,7 @@ impl FinalRequestProcessor {
         }
         drop(database);
         state.stats.replied(&replies);
+        state.add_in_process(-(finished.answered as i64));
         finished
     }
 
@@ -188,6 +194,7 @@ impl FinalRequestProcessor {
 
 impl Finished {
     fn answered(&mut self, cnxn: Arc<ClientCnxn>) {
+        // Before the reply can be seen: whoever sees it may ask for what is in process.
         cnxn.finish_one();
         self.answered += 1;
         let is_mine = cnxn.outbox().promise_flush();
@@ -223,7 +230,6 @@ impl Txn {
         match op {
             OpCode::CreateSession => {
                 finished.created.extend(cnxn.map(|cnxn| (cnxn, self.session)));
-                finished.answered += 1;
                 return;
             }
             OpCode::CloseSession if self.error.is_none() => {

@@ -9,7 +9,7 @@
 use jute::{ErrorTxn, Field, Reader, TxnDigest, TxnHeader};
 
 use super::ClientRequest;
-use crate::auth::Auth;
+use crate::auth::ProviderRegistry;
 use crate::op::{self, Prep, PrepLimits};
 use crate::proto::{ErrorCode, Millis, OpCode, Xid, Zxid};
 use crate::session::SessionTracker;
@@ -59,7 +59,7 @@ impl PrepRequestProcessor {
         &mut self,
         tree: &DataTree,
         sessions: &mut SessionTracker,
-        auth: &Auth,
+        auth: &ProviderRegistry,
         request: &ClientRequest,
         time: Millis,
         out: &mut Vec<u8>,

@@ -16,7 +16,7 @@ use crate::proto::Millis;
 const SLEEP_MS_MAX: Millis = 500;
 
 /// What the loop needs of the world outside.
-pub struct Driver {
+pub(super) struct Driver {
     /// The engine.
     pub engine: Engine,
     /// Where inputs come from.
@@ -34,7 +34,7 @@ impl Driver {
     ///
     /// # Errors
     /// The log could not be written. The engine answers nothing more; the server should stop.
-    pub fn run(mut self) -> Result<(), LogError> {
+    pub(super) fn run(mut self) -> Result<(), LogError> {
         let mut inputs = Vec::new();
         let mut effects = Vec::new();
         loop {

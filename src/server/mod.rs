@@ -1,3 +1,10 @@
 //! The shell: sockets, threads, files, clocks and configuration around the engine.
 
+pub mod admin;
+pub mod clock;
 pub mod config;
+mod driver;
+mod mailbox;
+pub mod net;
+pub mod run;
+pub mod storage;

@@ -5,7 +5,7 @@
 //! way round.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, BytesMut};
@@ -49,6 +49,7 @@ pub struct ClientCnxn {
     identities: RwLock<Arc<[Identity]>>,
     /// Requests handed to the engine and not answered yet. Only the connection's worker adds to it.
     unfinished: AtomicU32,
+    is_established: AtomicBool,
     outbox: Mutex<Outbox>,
     transport: Box<dyn Transport>,
 }
@@ -68,6 +69,7 @@ impl ClientCnxn {
             session: OnceLock::new(),
             identities: RwLock::new(identities),
             unfinished: AtomicU32::new(0),
+            is_established: AtomicBool::new(false),
             outbox: Mutex::new(Outbox::new(established)),
             transport,
         }
@@ -86,6 +88,16 @@ impl ClientCnxn {
     /// Its session's id, 0 before there is one.
     pub fn session_id(&self) -> SessionId {
         self.session.get().map_or(SessionId(0), |session| session.id)
+    }
+
+    /// Whether its session may be used: the answer to its connect request is in the outbox.
+    pub fn is_established(&self) -> bool {
+        self.is_established.load(Ordering::Acquire)
+    }
+
+    /// Its session may be used.
+    pub fn set_established(&self) {
+        self.is_established.store(true, Ordering::Release);
     }
 
     /// What waits to be sent.
@@ -138,7 +150,12 @@ pub struct Outbox {
 
 impl Outbox {
     fn new(established: Millis) -> Self {
-        Self { bytes: BytesMut::new(), is_closing: false, is_flush_promised: false, stats: CnxnStats::new(established) }
+        Self {
+            bytes: BytesMut::new(),
+            is_closing: false,
+            is_flush_promised: false,
+            stats: CnxnStats::new(established),
+        }
     }
 
     /// Queues a reply. If `body` fails, the reply is the error without a body. Returns the body's bytes.

@@ -30,11 +30,7 @@ struct CountedList {
 
 impl AclCache {
     pub(crate) fn new() -> Self {
-        let open = AclEntry {
-            perms: Perms::ALL.0,
-            scheme: "world".into(),
-            id: "anyone".into(),
-        };
+        let open = AclEntry { perms: Perms::ALL.0, scheme: "world".into(), id: "anyone".into() };
         Self {
             open: [open].into(),
             lists: Vec::new(),

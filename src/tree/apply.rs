@@ -311,8 +311,7 @@ impl DataTree {
         let Some(parent) = self.lookup(parent_path) else { return };
         let stored = self.nodes.get(parent).stat.cversion;
         // Logs written before 3.4 do not say.
-        let cversion =
-            if parent_cversion == -1 { stored.wrapping_add(1) } else { parent_cversion };
+        let cversion = if parent_cversion == -1 { stored.wrapping_add(1) } else { parent_cversion };
         if cversion > stored {
             self.change_node(parent, parent_path, |node| {
                 node.stat.cversion = cversion;
@@ -336,8 +335,7 @@ impl DataTree {
         if let Some(of_snapshot) = self.digest_of_snapshot {
             if zxid >= of_snapshot.zxid {
                 self.digest_of_snapshot = None;
-                let comparable =
-                    zxid == of_snapshot.zxid && of_snapshot.version == DIGEST_VERSION;
+                let comparable = zxid == of_snapshot.zxid && of_snapshot.version == DIGEST_VERSION;
                 if comparable && of_snapshot.digest != self.digest {
                     self.digest_mismatches += 1;
                 }

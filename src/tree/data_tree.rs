@@ -88,11 +88,8 @@ impl DataTree {
             let parent = parent.expect("parents come first");
             tree.insert_node(parent, path, Some(b""), OPEN_ACL, StatPersisted::default());
         }
-        let read_only = AclEntry {
-            perms: Perms::READ.0,
-            scheme: "world".into(),
-            id: "anyone".into(),
-        };
+        let read_only =
+            AclEntry { perms: Perms::READ.0, scheme: "world".into(), id: "anyone".into() };
         let acl = tree.acls.add_list([read_only].into());
         let config = tree.lookup(CONFIG_PATH).expect("the node was just made");
         let node = tree.nodes.get_mut(config);
@@ -137,6 +134,11 @@ impl DataTree {
     /// zxid of the last transaction applied, or of the snapshot loaded.
     pub fn last_processed(&self) -> Zxid {
         self.last_processed
+    }
+
+    /// Says that everything up to `zxid` is in the tree.
+    pub fn set_last_processed(&mut self, zxid: Zxid) {
+        self.last_processed = zxid;
     }
 
     /// Entries of ZooKeeper's node map, which holds the root twice.

@@ -108,9 +108,8 @@ impl OutstandingChanges {
                 self.digest = tree.tree_digest();
             }
             let before = self.record(tree, path);
-            let node_digest = |record: &ChangeRecord| {
-                digest::of_node(record.digest_prefix, &record.stat)
-            };
+            let node_digest =
+                |record: &ChangeRecord| digest::of_node(record.digest_prefix, &record.stat);
             let before = before.as_ref().map_or(0, node_digest);
             let after = record.as_ref().map_or(0, node_digest);
             self.digest = self.digest.wrapping_sub(before).wrapping_add(after);

@@ -79,8 +79,7 @@ impl TreeLoader {
             if !path.is_empty() {
                 return Err(LoadError::NoRoot);
             }
-            let tree =
-                DataTree::with_root_only(self.options, data, OPEN_ACL, stat.clone());
+            let tree = DataTree::with_root_only(self.options, data, OPEN_ACL, stat.clone());
             let tree = self.tree.insert(tree);
             let acl = number_of(tree, &self.lists, &mut self.numbers, acl_number);
             tree.nodes.get_mut(NodeIdx::ROOT).acl = acl;

@@ -2,51 +2,12 @@
 //! (`DigestAuthenticationProvider`, `AuthenticationHelper`, `ProviderRegistry`,
 //! `EnsembleAuthenticationProvider`, `FourLetterCommands`).
 
+use crate::auth::DigestAlgorithm;
 use std::collections::BTreeSet;
 
 use super::error::ConfigError;
 use super::properties::Setting;
 use super::reader::Reader;
-
-/// A message digest of the `digest` scheme, by the names Java's `MessageDigest` knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum AclDigestAlgorithm {
-    Md5,
-    Sha1,
-    Sha224,
-    Sha256,
-    Sha384,
-    Sha512,
-    Sha512_224,
-    Sha512_256,
-    Sha3_224,
-    Sha3_256,
-    Sha3_384,
-    Sha3_512,
-}
-
-impl AclDigestAlgorithm {
-    /// The algorithm of that name in any case.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "MD5" => Self::Md5,
-            "SHA" | "SHA1" | "SHA-1" => Self::Sha1,
-            "SHA-224" | "SHA224" => Self::Sha224,
-            "SHA-256" | "SHA256" => Self::Sha256,
-            "SHA-384" | "SHA384" => Self::Sha384,
-            "SHA-512" | "SHA512" => Self::Sha512,
-            "SHA-512/224" | "SHA512/224" => Self::Sha512_224,
-            "SHA-512/256" | "SHA512/256" => Self::Sha512_256,
-            "SHA3-224" => Self::Sha3_224,
-            "SHA3-256" => Self::Sha3_256,
-            "SHA3-384" => Self::Sha3_384,
-            "SHA3-512" => Self::Sha3_512,
-            _ => return None,
-        })
-    }
-}
 
 /// Who may do what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +19,7 @@ pub struct AuthConfig {
     /// Whether the scheme `digest` is offered (`DigestAuthenticationProvider.enabled`).
     pub digest_enabled: bool,
     /// The digest of the scheme `digest` (`DigestAuthenticationProvider.digestAlg`).
-    pub digest_algorithm: AclDigestAlgorithm,
+    pub digest_algorithm: DigestAlgorithm,
     /// `user:digest` of the user above all lists (`DigestAuthenticationProvider.superDigest`).
     pub super_digest: Option<String>,
     /// The schemes of which a client must have authenticated by one; none: no client must
@@ -100,9 +61,9 @@ impl AuthConfig {
     }
 }
 
-fn digest_algorithm(reader: &Reader) -> Result<AclDigestAlgorithm, ConfigError> {
+fn digest_algorithm(reader: &Reader) -> Result<DigestAlgorithm, ConfigError> {
     const KEY: &str = "DigestAuthenticationProvider.digestAlg";
-    let found = AclDigestAlgorithm::from_name(&reader.text(KEY));
+    let found = DigestAlgorithm::from_name(&reader.text(KEY));
     found.ok_or_else(|| {
         let setting = reader.property(KEY).unwrap_or_else(|| panic!("{KEY} has a valid default"));
         setting.bad("the name of a message digest", "SHA-256")

@@ -24,7 +24,7 @@ mod storage_config;
 mod tests;
 mod zoo_cfg;
 
-pub use auth_config::{AclDigestAlgorithm, AuthConfig, FourLetterConfig};
+pub use auth_config::{AuthConfig, FourLetterConfig};
 pub use error::{ConfigError, Origin};
 pub use limits_config::{
     ConnectionThrottleConfig, LargeRequestConfig, LimitsConfig, RequestThrottleConfig,

@@ -104,6 +104,13 @@ pub struct SessionConfig {
     pub close_session_txn_enabled: bool,
 }
 
+impl SessionConfig {
+    /// Shortest and longest timeout, in milliseconds.
+    pub fn limits_ms(&self) -> (i32, i32) {
+        (self.session_timeout_ms_min, self.session_timeout_ms_max)
+    }
+}
+
 /// The task that removes empty containers and expired TTL nodes (`ContainerManager`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContainerConfig {

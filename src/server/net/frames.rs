@@ -16,8 +16,25 @@ pub(super) enum Opening {
 
 /// Every word a server knows (`FourLetterCommands`); the last one is how a telnet client says that it leaves.
 const WORDS: [&[u8; 4]; 19] = [
-    b"conf", b"cons", b"crst", b"dirs", b"dump", b"envi", b"gtmk", b"hash", b"isro", b"mntr", b"ruok",
-    b"srst", b"srvr", b"stat", b"stmk", b"wchc", b"wchp", b"wchs", b"\xff\xf4\xff\xfd",
+    b"conf",
+    b"cons",
+    b"crst",
+    b"dirs",
+    b"dump",
+    b"envi",
+    b"gtmk",
+    b"hash",
+    b"isro",
+    b"mntr",
+    b"ruok",
+    b"srst",
+    b"srvr",
+    b"stat",
+    b"stmk",
+    b"wchc",
+    b"wchp",
+    b"wchs",
+    b"\xff\xf4\xff\xfd",
 ];
 
 /// Looks at the first bytes of a connection without taking them.

@@ -3,6 +3,8 @@
 mod frames;
 mod server_cnxn;
 mod server_cnxn_factory;
+mod server_context;
 mod socket;
 
-pub use server_cnxn_factory::{ServerCnxnFactory, ServerContext};
+pub use server_cnxn_factory::ServerCnxnFactory;
+pub use server_context::ServerContext;

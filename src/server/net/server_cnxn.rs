@@ -17,20 +17,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use jute::{AuthPacket, Field, Reader, RequestHeader};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tracing::{debug, info, warn};
 
+use super::ServerContext;
 use super::frames::{BadLength, ConnectFrame, Opening, next_frame, opening};
-use super::server_cnxn_factory::ServerContext;
 use super::socket::{Socket, SocketTransport};
-use crate::auth::Identity;
+use crate::auth::{AuthFailure, Identity, ip_identity};
 use crate::engine::{ConnectAttempt, Input};
 use crate::processor::{ClientRequest, ReadBatch, RequestKind, classify};
-use crate::proto::{ErrorCode, Millis, OpCode, SessionId, Zxid};
+use crate::proto::{ErrorCode, OpCode, SessionId, Zxid};
 use crate::server::clock;
 use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
 
@@ -78,10 +78,9 @@ pub(super) async fn serve(
 ) {
     let (mut read_half, write_half) = stream.into_split();
     let socket = Arc::new(Socket::new(write_half));
-    let identities: Arc<[Identity]> = Arc::new([Identity::ip(peer.ip())]);
+    let identities: Arc<[Identity]> = Arc::new([ip_identity(peer)]);
     let transport = Box::new(SocketTransport(socket.clone()));
-    let cnxn =
-        Arc::new(ClientCnxn::new(id, peer, identities, clock::wall_ms(), transport));
+    let cnxn = Arc::new(ClientCnxn::new(id, peer, identities, clock::wall_ms(), transport));
     context.state.cnxns.add(cnxn.clone());
     let mut server_cnxn = ServerCnxn {
         context,
@@ -99,7 +98,8 @@ pub(super) async fn serve(
 
 impl ServerCnxn {
     async fn run(&mut self, read_half: &mut OwnedReadHalf) -> Result<(), Close> {
-        let sessionless = Duration::from_millis(self.context.sessionless_timeout_ms);
+        let sessionless = self.context.config.limits.sessionless_cnxn_timeout_ms.max(0);
+        let sessionless = Duration::from_millis(sessionless as u64);
         let give_up = tokio::time::sleep(sessionless);
         tokio::pin!(give_up);
         loop {
@@ -140,21 +140,28 @@ impl ServerCnxn {
         match self.phase {
             Phase::Opening => true,
             Phase::Connecting => {
-                // The session is there once its answer has been queued, which rings the bell.
-                if self.cnxn.session.get().is_some() && !self.context.is_connecting(&self.cnxn) {
+                if self.cnxn.is_established() {
                     self.phase = Phase::Serving;
-                    return true;
                 }
-                false
+                self.phase == Phase::Serving
             }
             Phase::Serving => {
                 let outbox = self.cnxn.outbox();
                 !outbox.is_closing()
                     && outbox.len() < OUTBOX_BYTES_MAX
                     && !self.socket.is_blocked()
-                    && !self.context.is_throttled(&self.cnxn)
+                    && !self.is_throttled()
             }
         }
+    }
+
+    /// Whether to wait until some of the connection's requests are answered; their replies ring the bell.
+    fn is_throttled(&self) -> bool {
+        if !self.context.is_throttled(&self.cnxn) {
+            return false;
+        }
+        self.socket.ring_after_send();
+        self.context.is_throttled(&self.cnxn)
     }
 
     /// Handles every whole frame of the input.
@@ -193,7 +200,7 @@ impl ServerCnxn {
                 connect.session_id, connect.last_zxid_seen, last_processed
             )));
         }
-        let (min, max) = self.context.session_timeout_ms;
+        let (min, max) = self.context.config.session.limits_ms();
         self.phase = Phase::Connecting;
         self.to_engine.push(Input::Connect(ConnectAttempt {
             cnxn: self.cnxn.clone(),
@@ -212,7 +219,7 @@ impl ServerCnxn {
             return Ok(());
         }
         debug!(peer = %self.cnxn.peer, "four-letter word {}", word.escape_ascii());
-        let answer = self.context.four_letter_word(word, argument.as_deref(), &self.cnxn);
+        let answer = self.context.answer_word(word, argument.as_deref());
         self.input.clear();
         self.cnxn.outbox().raw(answer.as_bytes());
         Err(Close::AfterReplies)
@@ -247,21 +254,21 @@ impl ServerCnxn {
             }
             let request_kind = classify(op);
             if request_kind == RequestKind::Auth {
-                drop(reads.take().map(ReadBatch::end));
+                reads.take().into_iter().for_each(ReadBatch::end);
                 if let Err(close) = self.authenticate(xid, &frame[body_at..]) {
                     break Err(close);
                 }
                 identities = cnxn.identities();
                 continue;
             }
-            if !context.state.auth.may_proceed(&identities) {
-                drop(reads.take().map(ReadBatch::end));
+            if !context.state.auth.may_request(&identities) {
+                reads.take().into_iter().for_each(ReadBatch::end);
                 let error = ErrorCode::SessionClosedRequireAuth;
                 cnxn.outbox().reply(xid, Zxid(0), |_| Err(error));
                 break Err(Close::AfterReplies);
             }
             let Some(op) = op.filter(|_| request_kind != RequestKind::Unknown) else {
-                drop(reads.take().map(ReadBatch::end));
+                reads.take().into_iter().for_each(ReadBatch::end);
                 warn!(peer = %cnxn.peer, "request of unknown type {kind}");
                 cnxn.outbox().reply(xid, Zxid(-1), |_| Err(ErrorCode::Unimplemented));
                 break Err(Close::AfterReplies);
@@ -269,15 +276,14 @@ impl ServerCnxn {
             let arrival = Arrival { xid, op, at: now };
             match request_kind {
                 RequestKind::Read if cnxn.unfinished() == 0 => {
-                    let hold = reads
-                        .get_or_insert_with(|| ReadBatch::begin(&context.state, now));
+                    let hold = reads.get_or_insert_with(|| ReadBatch::begin(&context.state, now));
                     let mut outbox = cnxn.outbox();
                     hold.answer(&cnxn, &mut outbox, &identities, arrival, &frame[body_at..]);
                     let is_full = outbox.len() >= OUTBOX_BYTES_MAX;
                     drop(outbox);
                     reads_in_hold += 1;
                     if is_full || reads_in_hold == READS_PER_HOLD_MAX {
-                        drop(reads.take().map(ReadBatch::end));
+                        reads.take().into_iter().for_each(ReadBatch::end);
                         reads_in_hold = 0;
                     }
                     if is_full {
@@ -289,7 +295,7 @@ impl ServerCnxn {
                 }
                 _ => {
                     cnxn.add_unfinished();
-                    context.in_process.add(1);
+                    context.state.add_in_process(1);
                     let body = frame.freeze().slice(body_at..);
                     self.to_engine.push(Input::Request(ClientRequest {
                         cnxn: Some(cnxn.clone()),
@@ -304,7 +310,7 @@ impl ServerCnxn {
                 }
             }
         };
-        drop(reads.map(ReadBatch::end));
+        reads.into_iter().for_each(ReadBatch::end);
         self.received(packets);
         result
     }
@@ -314,16 +320,16 @@ impl ServerCnxn {
         let packet = AuthPacket::from_bytes(body)
             .map_err(|error| Close::Now(format!("bad auth packet: {error}")))?;
         let scheme = packet.scheme.unwrap_or_default();
-        let mut identities = self.cnxn.identities().to_vec();
-        let credentials = packet.auth.unwrap_or_default();
-        let outcome = self.context.state.auth.authenticate(&scheme, credentials, &mut identities);
-        match outcome {
+        let mut identities = self.cnxn.identities();
+        let auth = &self.context.state.auth;
+        match auth.authenticate(&scheme, packet.auth, self.cnxn.peer, &mut identities) {
             Ok(()) => {
-                self.cnxn.set_identities(identities.into());
+                self.cnxn.set_identities(identities);
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Ok(()));
                 Ok(())
             }
-            Err(failure) => {
+            Err(failure @ AuthFailure::WrongEnsemble) => Err(Close::Now(failure.to_string())),
+            Err(failure @ AuthFailure::Refused) => {
                 warn!(peer = %self.cnxn.peer, "authentication with scheme {scheme}: {failure}");
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Err(ErrorCode::AuthFailed));
                 Err(Close::AfterReplies)
@@ -332,10 +338,10 @@ impl ServerCnxn {
     }
 
     fn next_frame(&mut self) -> Result<Option<BytesMut>, Close> {
-        next_frame(&mut self.input, self.context.frame_bytes_max).map_err(|BadLength(length)| {
+        next_frame(&mut self.input, self.context.frame_bytes_max()).map_err(|BadLength(length)| {
             Close::Now(format!(
                 "a frame of {length} bytes is malformed or over jute.maxbuffer ({} bytes)",
-                self.context.frame_bytes_max
+                self.context.frame_bytes_max()
             ))
         })
     }
@@ -349,7 +355,12 @@ impl ServerCnxn {
     fn retire(self) {
         self.cnxn.outbox().close();
         self.context.state.cnxns.remove(self.cnxn.id);
-        self.context.state.watches.remove_all(self.cnxn.id);
+        {
+            // A read of this connection that the engine runs now has left its watch, or will see that the
+            // connection is closing and leave none.
+            let _no_engine = self.context.state.database.read();
+            self.context.state.watches.remove_all(self.cnxn.id);
+        }
         self.context.mailbox.post(Input::Disconnected(self.cnxn));
     }
 }

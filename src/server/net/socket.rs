@@ -21,6 +21,8 @@ pub(super) struct Socket {
     sending: Mutex<BytesMut>,
     is_blocked: AtomicBool,
     is_finished: AtomicBool,
+    /// Whether the next send rings the bell.
+    rings_after_send: AtomicBool,
     /// Rung when the worker has something to look at.
     bell: Notify,
 }
@@ -32,6 +34,7 @@ impl Socket {
             sending: Mutex::default(),
             is_blocked: AtomicBool::new(false),
             is_finished: AtomicBool::new(false),
+            rings_after_send: AtomicBool::new(false),
             bell: Notify::new(),
         }
     }
@@ -79,6 +82,11 @@ impl Socket {
         }
     }
 
+    /// The worker waits until the engine has sent something.
+    pub(super) fn ring_after_send(&self) {
+        self.rings_after_send.store(true, Ordering::Release);
+    }
+
     /// Whether the worker is to wait for the peer.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Acquire)
@@ -113,6 +121,9 @@ pub(super) struct SocketTransport(pub(super) Arc<Socket>);
 impl Transport for SocketTransport {
     fn flush(&self, cnxn: &ClientCnxn) {
         self.0.send(cnxn);
+        if self.0.rings_after_send.swap(false, Ordering::AcqRel) {
+            self.0.bell.notify_one();
+        }
     }
 
     fn resume(&self) {

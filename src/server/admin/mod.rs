@@ -1,0 +1,3 @@
+//! What administrators ask the server, and its answers.
+
+pub mod four_letter;

@@ -1,0 +1,211 @@
+//! Accepts client connections and hands them to the workers (`NIOServerCnxnFactory`).
+//!
+//! Each worker is a thread with an event loop of its own; a connection stays with the worker it was given to.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tracing::{error, warn};
+
+use super::ServerContext;
+use super::server_cnxn;
+use crate::server::config::ListenAddress;
+use crate::session::CnxnId;
+
+/// Connections that may wait to be accepted unless `clientPortListenBacklog` says otherwise.
+const BACKLOG_DEFAULT: i32 = 1024;
+
+/// Accepted connections on their way to a worker.
+type Accepted = (std::net::TcpStream, SocketAddr, AddressSlot);
+
+/// The port clients connect to, with the workers behind it.
+pub struct ServerCnxnFactory {
+    context: Arc<ServerContext>,
+    listener: std::net::TcpListener,
+}
+
+impl ServerCnxnFactory {
+    /// Opens the port.
+    pub fn bind(context: Arc<ServerContext>, address: ListenAddress) -> io::Result<Self> {
+        let backlog = match context.config.client_port_listen_backlog {
+            backlog if backlog > 0 => backlog,
+            _ => BACKLOG_DEFAULT,
+        };
+        let listener = match address.ip {
+            Some(ip) => listen(SocketAddr::new(ip, address.port), backlog)?,
+            // All addresses, of both families where the machine has both.
+            None => listen((Ipv6Addr::UNSPECIFIED, address.port).into(), backlog)
+                .or_else(|_| listen((Ipv4Addr::UNSPECIFIED, address.port).into(), backlog))?,
+        };
+        Ok(Self { context, listener })
+    }
+
+    /// The address clients connect to.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Starts `workers` workers and the thread that accepts; they end with the process.
+    pub fn start(self, workers: usize) -> io::Result<()> {
+        let mut hand_overs = Vec::with_capacity(workers);
+        for number in 0..workers {
+            let (hand_over, accepted) = mpsc::unbounded_channel();
+            let context = self.context.clone();
+            hand_overs.push(hand_over);
+            spawn(format!("worker-{number}"), work(context, accepted))?;
+        }
+        spawn("acceptor".into(), accept(self.context, self.listener, hand_overs))
+    }
+}
+
+/// Runs a future on a thread of its own, which ends with the process.
+fn spawn(name: String, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(name).spawn(move || {
+        LocalSet::new().block_on(&runtime, future);
+    })?;
+    Ok(())
+}
+
+fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+async fn work(context: Arc<ServerContext>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+    while let Some((stream, peer, slot)) = accepted.recv().await {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!(%peer, "cannot serve a connection: {error}");
+                continue;
+            }
+        };
+        let id = CnxnId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        let context = context.clone();
+        tokio::task::spawn_local(async move {
+            server_cnxn::serve(context, stream, peer, id).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn accept(
+    context: Arc<ServerContext>,
+    listener: std::net::TcpListener,
+    hand_overs: Vec<mpsc::UnboundedSender<Accepted>>,
+) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return error!("cannot accept connections: {error}"),
+    };
+    let limits = &context.config.limits;
+    let addresses = AddressCounts::new(limits.max_client_cnxns, limits.max_cnxns);
+    for hand_over in hand_overs.iter().cycle() {
+        let Some(accepted) = accept_one(&context, &listener, &addresses).await else { continue };
+        if hand_over.send(accepted).is_err() {
+            return;
+        }
+    }
+}
+
+async fn accept_one(
+    context: &ServerContext,
+    listener: &TcpListener,
+    addresses: &AddressCounts,
+) -> Option<Accepted> {
+    let (stream, peer) = match listener.accept().await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            // Most likely there are no more file descriptors: give connections time to end.
+            error!("cannot accept a connection: {error}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            return None;
+        }
+    };
+    let slot = match addresses.take(peer.ip()) {
+        Ok(slot) => slot,
+        Err(reason) => {
+            warn!(%peer, "connection refused: {reason}");
+            return None;
+        }
+    };
+    let prepare = || {
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_nodelay(true)?;
+        socket.set_keepalive(context.config.limits.client_tcp_keep_alive)
+    };
+    let prepared = prepare().and_then(|()| stream.into_std());
+    match prepared {
+        Ok(stream) => Some((stream, peer, slot)),
+        Err(error) => {
+            warn!(%peer, "cannot serve a connection: {error}");
+            None
+        }
+    }
+}
+
+/// How many connections there are, from each address and in all.
+#[derive(Clone)]
+struct AddressCounts {
+    counts: Arc<Mutex<HashMap<IpAddr, i32>>>,
+    per_address_max: i32,
+    total_max: i32,
+}
+
+/// A connection's place in the counts, given back when it ends.
+struct AddressSlot {
+    counts: AddressCounts,
+    address: IpAddr,
+}
+
+impl AddressCounts {
+    fn new(per_address_max: i32, total_max: i32) -> Self {
+        Self { counts: Arc::default(), per_address_max, total_max }
+    }
+
+    fn take(&self, address: IpAddr) -> Result<AddressSlot, String> {
+        let address = address.to_canonical();
+        let mut counts = self.counts.lock();
+        let total: i32 = if self.total_max > 0 { counts.values().sum() } else { 0 };
+        if self.total_max > 0 && total >= self.total_max {
+            return Err(format!("{total} connections already, maxCnxns is {}", self.total_max));
+        }
+        let count = counts.entry(address).or_default();
+        if self.per_address_max > 0 && *count >= self.per_address_max {
+            let max = self.per_address_max;
+            return Err(format!("{count} connections from {address}, maxClientCnxns is {max}"));
+        }
+        *count += 1;
+        Ok(AddressSlot { counts: self.clone(), address })
+    }
+}
+
+impl Drop for AddressSlot {
+    fn drop(&mut self) {
+        let mut counts = self.counts.counts.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Starts a server and runs it until it is told to stop (`ZooKeeperServerMain`, `QuorumPeerMain`).
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::clock;
+use super::config::{ServerConfig, SnapshotCompression};
+use super::driver::Driver;
+use super::mailbox::Mailbox;
+use super::net::{ServerCnxnFactory, ServerContext};
+use super::storage::{RestoredDatabase, SnapshotOptions, restore_database, take_snapshot};
+use crate::auth::{AuthOptions, ProviderRegistry};
+use crate::engine::{ContainerOptions, Engine, EngineOptions, Input};
+use crate::op::PrepLimits;
+use crate::persistence::{
+    Compression, DataDirError, DataDirs, FileTxnLog, LogError, LogOptions, RestoreError,
+    RestoreOptions, SnapshotError,
+};
+use crate::processor::{PrepOptions, ServerState, SnapshotPolicy};
+use crate::session::{SessionTracker, first_session_id};
+use crate::tree::{EphemeralRules, TreeOptions};
+
+/// Id of a standalone server, which stands in the ids of its sessions.
+const STANDALONE_SERVER_ID: i64 = 1;
+
+/// Why a server did not start, or stopped.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The data directories.
+    #[error(transparent)]
+    DataDirs(#[from] DataDirError),
+    /// The database could not be restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// A first snapshot could not be written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The log could not be written.
+    #[error(
+        "{0}. What was not on disk was not acknowledged. Make room or mend the disk, then start the server again"
+    )]
+    Log(#[from] LogError),
+    /// The port could not be opened.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system refused a thread or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl ServerError {
+    /// The exit code ZooKeeper uses (`ExitCode`).
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::DataDirs(_) => ExitCode::from(3),
+            Self::Snapshot(_) => ExitCode::from(10),
+            _ => ExitCode::from(1),
+        }
+    }
+}
+
+/// Runs a standalone server until SIGTERM or SIGINT, or until its log fails.
+pub fn run(config: ServerConfig) -> Result<(), ServerError> {
+    let config = Arc::new(config);
+    let storage = &config.storage;
+    let dirs =
+        DataDirs::open(&storage.data_dir, &storage.data_log_dir, storage.data_dir_autocreate)?;
+    let restored = restore_database(&dirs, restore_options(&config), tree_options(&config))?;
+    let RestoredDatabase { database, txns_replayed, needs_first_snapshot } = restored;
+    info!(
+        zxid = %database.tree.last_processed(),
+        nodes = database.tree.node_count(),
+        sessions = database.sessions.len(),
+        txns_replayed,
+        "database restored"
+    );
+    let state = Arc::new(ServerState::new(
+        database,
+        ProviderRegistry::new(auth_options(&config)),
+        (config.limits.jute_max_buffer_bytes as usize)
+            .saturating_add(config.limits.jute_max_buffer_extra_bytes as usize),
+    ));
+    let snapshots = snapshot_options(&config, &dirs);
+    if needs_first_snapshot {
+        take_snapshot(&state, &snapshots)?;
+    }
+
+    let mailbox = Arc::new(Mailbox::default());
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let first_session = first_session_id(STANDALONE_SERVER_ID, clock::wall_ms());
+    let sessions = SessionTracker::new(config.tick_time_ms, first_session);
+    let driver = Driver {
+        engine: Engine::new(state.clone(), sessions, engine_options(&config), clock::now()),
+        mailbox: mailbox.clone(),
+        log: FileTxnLog::new(dirs.logs(), log_options(&config)),
+        take_snapshot: snapshot_taker(state.clone(), snapshots, mailbox.clone()),
+        is_stopping: is_stopping.clone(),
+    };
+    let driver = thread::Builder::new().name("engine".into()).spawn(|| driver.run())?;
+
+    let context = Arc::new(ServerContext { state, mailbox, config: config.clone() });
+    let address = config.client_address.expect("a standalone server has a client port");
+    let listen_error = |source| ServerError::Listen { address: address.to_string(), source };
+    let factory = ServerCnxnFactory::bind(context, address).map_err(listen_error)?;
+    let local = factory.local_addr()?;
+    factory.start(worker_count())?;
+    announce(&config, local.port());
+
+    wait_for_end(&driver)?;
+    is_stopping.store(true, Ordering::Release);
+    driver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    info!("stopped");
+    Ok(())
+}
+
+/// The one line that says where the server is and how to use it.
+fn announce(config: &ServerConfig, port: u16) {
+    let data_dir = std::path::absolute(&config.storage.data_dir)
+        .unwrap_or_else(|_| config.storage.data_dir.clone());
+    println!(
+        "Gamekeeper listens on port {port} and keeps its data in {}; connect with: \
+         gamekeeper cli -server 127.0.0.1:{port}",
+        data_dir.display()
+    );
+}
+
+/// Waits for a signal to stop, or for the engine to end by itself.
+fn wait_for_end<T>(driver: &thread::JoinHandle<T>) -> Result<(), std::io::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = look.tick() => if driver.is_finished() { return Ok(()) },
+            }
+        }
+    })
+}
+
+fn worker_count() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn snapshot_taker(
+    state: Arc<ServerState>,
+    options: SnapshotOptions,
+    mailbox: Arc<Mailbox>,
+) -> Box<dyn FnMut() + Send> {
+    Box::new(move || {
+        let (state, options, done) = (state.clone(), options.clone(), mailbox.clone());
+        let spawned = thread::Builder::new().name("snapshot".into()).spawn(move || {
+            match take_snapshot(&state, &options) {
+                Ok(file) => info!("snapshot {} written", file.path.display()),
+                // The log holds everything: the next snapshot will do.
+                Err(error) => error!("no snapshot: {error}"),
+            }
+            done.post(Input::SnapshotDone);
+        });
+        if let Err(error) = spawned {
+            warn!("no snapshot: {error}");
+            mailbox.post(Input::SnapshotDone);
+        }
+    })
+}
+
+fn tree_options(config: &ServerConfig) -> TreeOptions {
+    TreeOptions {
+        ephemeral_rules: EphemeralRules {
+            extended_types: config.extended_types_enabled,
+            emulate_353: config.emulate_353_ttl_nodes,
+        },
+        digest_enabled: config.storage.digest_enabled,
+    }
+}
+
+fn restore_options(config: &ServerConfig) -> RestoreOptions {
+    RestoreOptions {
+        trust_empty_snapshot: config.storage.snapshot_trust_empty,
+        db_autocreate: config.storage.db_autocreate,
+    }
+}
+
+fn snapshot_options(config: &ServerConfig, dirs: &DataDirs) -> SnapshotOptions {
+    SnapshotOptions {
+        dir: dirs.snapshots().to_owned(),
+        compression: match config.storage.snapshot_compression {
+            SnapshotCompression::None => Compression::None,
+            SnapshotCompression::Gzip => Compression::Gz,
+            SnapshotCompression::Snappy => Compression::Snappy,
+        },
+        with_digest: config.storage.digest_enabled,
+        with_last_processed: config.storage.serialize_last_processed_zxid,
+    }
+}
+
+fn log_options(config: &ServerConfig) -> LogOptions {
+    let storage = &config.storage;
+    LogOptions {
+        prealloc_bytes: storage.pre_alloc_size_bytes,
+        size_limit_bytes: storage.txn_log_size_limit_bytes,
+        force_sync: storage.force_sync,
+        fsync_warning: Duration::from_millis(storage.fsync_warning_threshold_ms.max(0) as u64),
+    }
+}
+
+fn auth_options(config: &ServerConfig) -> AuthOptions {
+    let auth = &config.auth;
+    AuthOptions {
+        skip_acl: auth.skip_acl,
+        digest_enabled: auth.digest_enabled,
+        digest_algorithm: auth.digest_algorithm,
+        super_digest: auth.super_digest.clone(),
+        enforced_schemes: auth.enforced_schemes.clone(),
+        ensemble_names: auth.ensemble_names.clone(),
+    }
+}
+
+fn engine_options(config: &ServerConfig) -> EngineOptions {
+    let storage = &config.storage;
+    EngineOptions {
+        prep: PrepOptions {
+            limits: PrepLimits {
+                enforce_quota: config.auth.enforce_quota,
+                reconfig_enabled: config.reconfig_enabled,
+                close_session_without_paths: !config.session.close_session_txn_enabled,
+            },
+            max_buffer_bytes: (config.limits.jute_max_buffer_bytes as usize)
+                .saturating_add(config.limits.jute_max_buffer_extra_bytes as usize),
+        },
+        sync: SnapshotPolicy {
+            snap_count: i64::from(storage.snap_count),
+            snap_bytes: storage.snap_size_limit_bytes.map(|bytes| bytes as i64),
+            flush_delay_ms: storage.flush_delay_ms,
+            batch_max: usize::try_from(storage.max_batch_size)
+                .ok()
+                .filter(|batch| *batch > 0)
+                .unwrap_or(usize::MAX),
+        },
+        containers: ContainerOptions {
+            check_interval_ms: i64::from(config.container.check_interval_ms),
+            per_minute_max: i64::from(config.container.max_per_minute),
+            never_used_ms_max: config.container.max_never_used_interval_ms,
+        },
+        seed: clock::wall_ms() as u64,
+    }
+}

@@ -1,0 +1,169 @@
+//! The database on disk: restoring it at start and taking snapshots while the server runs
+//! (`ZKDatabase.loadDataBase`, `ZooKeeperServer.takeSnapshot`).
+
+use std::path::PathBuf;
+
+use foldhash::HashMap;
+use jute::{Acl, StatPersisted};
+
+use crate::persistence::{
+    Compression, DataDirs, DataFile, LoadedSnapshot, RestoreError, RestoreOptions, RestoreSink,
+    SnapshotDigest, SnapshotError, SnapshotSink, SnapshotTail, SnapshotWriter, restore,
+};
+use crate::processor::{ServerState, ZkDatabase};
+use crate::proto::{SessionId, TxnEntry, Zxid};
+use crate::tree::{DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest};
+
+/// Slots of the tree a snapshot looks at under one hold of the lock.
+const SLOTS_PER_HOLD: usize = 2048;
+
+/// How snapshots are written.
+#[derive(Debug, Clone)]
+pub struct SnapshotOptions {
+    /// Directory they go to.
+    pub dir: PathBuf,
+    /// How they are compressed.
+    pub compression: Compression,
+    /// Whether the tree's digest is written (`digest.enabled`).
+    pub with_digest: bool,
+    /// Whether the last processed zxid is written (`serializeLastProcessedZxid.enabled`).
+    pub with_last_processed: bool,
+}
+
+/// A database as it was left.
+pub struct RestoredDatabase {
+    /// Tree and sessions.
+    pub database: ZkDatabase,
+    /// Transactions replayed over the snapshot.
+    pub txns_replayed: u64,
+    /// Whether a first snapshot is to be written.
+    pub needs_first_snapshot: bool,
+}
+
+/// Restores the database from snapshot and log, or makes the one every server starts with.
+pub fn restore_database(
+    dirs: &DataDirs,
+    options: RestoreOptions,
+    tree_options: TreeOptions,
+) -> Result<RestoredDatabase, RestoreError> {
+    let mut sink = DatabaseSink::new(tree_options);
+    let restored = restore(dirs, options, &mut sink)?;
+    let mut database = sink.into_database();
+    database.tree.set_last_processed(restored.zxid);
+    Ok(RestoredDatabase {
+        database,
+        txns_replayed: restored.txns_loaded,
+        needs_first_snapshot: restored.needs_first_snapshot,
+    })
+}
+
+/// Writes a snapshot of the database as it is while reads and writes go on; returns the file.
+pub fn take_snapshot(
+    state: &ServerState,
+    options: &SnapshotOptions,
+) -> Result<DataFile, SnapshotError> {
+    let mut chunk = Vec::new();
+    let mut cursor = {
+        let database = state.database.read();
+        let sessions: Vec<_> =
+            database.sessions.iter().map(|(&session, &timeout)| (session, timeout)).collect();
+        SnapshotCursor::start(&database.tree, sessions.into_iter(), &mut chunk)
+    };
+    let fsync = true;
+    let mut writer =
+        SnapshotWriter::create(&options.dir, cursor.zxid(), options.compression, fsync)?;
+    loop {
+        writer.write(&chunk)?;
+        chunk.clear();
+        if !cursor.next_chunk(&state.database.read().tree, SLOTS_PER_HOLD, &mut chunk) {
+            break;
+        }
+    }
+    let (last_digest, last_processed) = {
+        let database = state.database.read();
+        (database.tree.last_digest(), database.tree.last_processed())
+    };
+    let nothing_yet = ZxidDigest { zxid: Zxid::ZERO, version: 0, digest: 0 };
+    let ZxidDigest { zxid, version, digest } = last_digest.unwrap_or(nothing_yet);
+    let digest = SnapshotDigest { zxid, version, digest: digest as i64 };
+    writer.finish(&SnapshotTail {
+        digest: options.with_digest.then_some(digest),
+        last_processed: options.with_last_processed.then_some(last_processed),
+    })
+}
+
+/// Where a restore goes: a tree in the making, then a database that transactions are applied to.
+struct DatabaseSink {
+    options: TreeOptions,
+    loader: Option<TreeLoader>,
+    sessions: HashMap<SessionId, i32>,
+    database: Option<ZkDatabase>,
+}
+
+impl DatabaseSink {
+    fn new(options: TreeOptions) -> Self {
+        Self { options, loader: None, sessions: HashMap::default(), database: None }
+    }
+
+    /// The database restored; without a snapshot, transactions apply to a fresh one.
+    fn database(&mut self) -> &mut ZkDatabase {
+        let (options, sessions) = (self.options, &mut self.sessions);
+        self.database.get_or_insert_with(|| ZkDatabase {
+            tree: DataTree::new(options),
+            sessions: std::mem::take(sessions),
+        })
+    }
+
+    fn into_database(mut self) -> ZkDatabase {
+        self.database();
+        self.database.expect("it was just made")
+    }
+
+    fn loader(&mut self) -> &mut TreeLoader {
+        let options = self.options;
+        self.loader.get_or_insert_with(|| TreeLoader::new(options))
+    }
+}
+
+impl SnapshotSink for DatabaseSink {
+    fn clear(&mut self) {
+        *self = Self::new(self.options);
+    }
+
+    fn session(&mut self, id: SessionId, timeout_ms: i32) {
+        self.sessions.insert(id, timeout_ms);
+    }
+
+    fn acl(&mut self, number: i64, acl: Vec<Acl<'_>>) {
+        self.loader().acl(number, &acl);
+    }
+
+    fn node(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        acl_number: i64,
+        stat: &StatPersisted,
+    ) -> Result<(), String> {
+        self.loader().node(path, data, acl_number, stat).map_err(|error| error.to_string())
+    }
+}
+
+impl RestoreSink for DatabaseSink {
+    fn snapshot_loaded(&mut self, snapshot: &LoadedSnapshot) {
+        let digest = snapshot.tail.digest.map(|digest| ZxidDigest {
+            zxid: digest.zxid,
+            version: digest.version,
+            digest: digest.digest as u64,
+        });
+        let loader = self.loader.take().expect("a snapshot holds a root");
+        let tree = loader.finish(snapshot.file.zxid, digest).expect("a snapshot holds a root");
+        let sessions = std::mem::take(&mut self.sessions);
+        self.database = Some(ZkDatabase { tree, sessions });
+    }
+
+    fn apply(&mut self, entry: &TxnEntry<'_>, _raw: &[u8]) -> Result<(), String> {
+        self.database().apply(entry, &mut ());
+        Ok(())
+    }
+}
