@@ -7,7 +7,7 @@ mod digest;
 mod ephemeral_type;
 mod node_store;
 mod outstanding_changes;
-
+pub mod quota;
 mod quota_book;
 mod snapshot_cursor;
 mod snapshot_load;
