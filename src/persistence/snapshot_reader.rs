@@ -270,12 +270,13 @@ mod tests {
     use proptest::prelude::*;
 
     type Node = (String, Option<Vec<u8>>, i64, StatPersisted);
+    type OwnedAcl = Vec<(i32, String, String)>;
 
     /// A sink that keeps everything.
     #[derive(Debug, Default, PartialEq)]
     pub(in crate::persistence) struct Content {
         sessions: Vec<(i64, i32)>,
-        acls: Vec<(i64, Vec<(i32, String, String)>)>,
+        acls: Vec<(i64, OwnedAcl)>,
         nodes: Vec<Node>,
     }
 
@@ -350,7 +351,7 @@ mod tests {
     pub(in crate::persistence) fn content(nodes: usize, data_bytes: usize) -> Content {
         let stat = StatPersisted { czxid: 7, cversion: 3, ..Default::default() };
         let node = |index: usize| {
-            let data = (index % 5 != 0).then(|| vec![index as u8; data_bytes]);
+            let data = (!index.is_multiple_of(5)).then(|| vec![index as u8; data_bytes]);
             (format!("/node-{index}"), data, (index % 3) as i64 - 1, stat.clone())
         };
         let root = (String::new(), Some(Vec::new()), -1, StatPersisted::default());
