@@ -2,4 +2,5 @@
 
 pub mod bench;
 pub mod four_letter_word;
+pub mod purge;
 pub mod server;

@@ -13,8 +13,8 @@ use tracing::{info, warn};
 
 use super::TEMPORARY_PREFIX;
 
-/// The directory of the file formats' version.
-const VERSION_DIR: &str = "version-2";
+/// The directory of the file formats' version, in dataDir and dataLogDir.
+pub const VERSION_DIR: &str = "version-2";
 
 /// Why the data directories cannot be used.
 #[derive(Debug, Error)]

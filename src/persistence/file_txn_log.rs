@@ -237,3 +237,204 @@ pub fn truncate(dir: &Path, zxid: Zxid) -> Result<(), LogError> {
     }
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(LogError::io("flush", dir))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log_batch::tests::push;
+    use super::*;
+    use proptest::prelude::*;
+    use std::process::Command;
+
+    fn small() -> LogOptions {
+        LogOptions { prealloc_bytes: 1 << 20, ..LogOptions::default() }
+    }
+
+    /// Appends and flushes a batch of the zxids, each entry with `more` bytes.
+    fn log(log: &mut FileTxnLog, zxids: std::ops::RangeInclusive<i64>, more: usize) {
+        let mut batch = LogBatch::new();
+        zxids.for_each(|zxid| push(&mut batch, zxid, &vec![zxid as u8; more]));
+        log.append(&batch).unwrap();
+        assert!(log.flush().unwrap().is_some());
+    }
+
+    fn zxids(dir: &Path, from: i64) -> Vec<i64> {
+        let mut reader = LogReader::open(dir, Zxid(from)).unwrap();
+        let mut zxids = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            zxids.push(record.zxid().0);
+        }
+        zxids
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let logs = list_logs(dir).unwrap();
+        logs.iter().map(|log| log.path.file_name().unwrap().to_str().unwrap().into()).collect()
+    }
+
+    #[test]
+    fn the_first_file_has_the_size_and_header_of_apaches() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = FileTxnLog::new(dir.path(), LogOptions::default());
+        assert_eq!(names(dir.path()), [""; 0]);
+        log(&mut writer, 0x1f..=0x1f, 0);
+        assert_eq!(names(dir.path()), ["log.1f"]);
+        let bytes = fs::read(dir.path().join("log.1f")).unwrap();
+        assert_eq!(bytes.len(), 67_108_880);
+        assert_eq!(bytes[..16], *b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0");
+        assert_eq!(bytes[64..67], [b'B', 0, 0]);
+        assert_eq!((writer.current_size(), writer.total_size()), (65, 65));
+    }
+
+    #[test]
+    fn a_roll_and_a_restart_begin_new_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = FileTxnLog::new(dir.path(), small());
+        log(&mut writer, 1..=10, 5);
+        assert_eq!(writer.flush().unwrap(), None, "nothing to flush");
+        writer.roll().unwrap();
+        assert_eq!(writer.current_size(), 0);
+        log(&mut writer, 11..=20, 5);
+        drop(writer);
+        log(&mut FileTxnLog::new(dir.path(), small()), 21..=30, 5);
+        assert_eq!(names(dir.path()), ["log.1", "log.b", "log.15"]);
+        assert_eq!(zxids(dir.path(), 0), (1..=30).collect::<Vec<_>>());
+        assert_eq!(zxids(dir.path(), 15), (15..=30).collect::<Vec<_>>());
+        assert_eq!(zxids(dir.path(), 31), [0; 0]);
+        assert_eq!(last_logged_zxid(dir.path()).unwrap(), Some(Zxid(30)));
+    }
+
+    #[test]
+    fn the_size_limit_rolls_after_a_flush() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions { size_limit_bytes: Some(1000), ..small() };
+        let mut writer = FileTxnLog::new(dir.path(), options);
+        log(&mut writer, 1..=5, 300);
+        log(&mut writer, 6..=6, 1);
+        assert_eq!(names(dir.path()), ["log.1", "log.6"]);
+        assert!(writer.total_size() > 1500);
+        writer.reset_total_size();
+        assert_eq!(writer.total_size(), writer.current_size());
+    }
+
+    #[test]
+    fn batches_larger_than_windows_and_reservations_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = FileTxnLog::new(dir.path(), small());
+        log(&mut writer, 1..=3, 100);
+        log(&mut writer, 4..=6, 1_500_000);
+        log(&mut writer, 7..=9, 100);
+        assert_eq!(names(dir.path()), ["log.1"]);
+        assert_eq!(zxids(dir.path(), 0), (1..=9).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn without_force_sync_nothing_is_flushed() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions { force_sync: false, ..small() };
+        let mut writer = FileTxnLog::new(dir.path(), options);
+        let mut batch = LogBatch::new();
+        push(&mut batch, 1, b"x");
+        writer.append(&batch).unwrap();
+        assert_eq!(writer.flush().unwrap(), None);
+        assert_eq!(zxids(dir.path(), 0), [1]);
+    }
+
+    #[test]
+    fn truncation_cuts_inside_a_file_and_deletes_later_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = FileTxnLog::new(dir.path(), small());
+        let refused = truncate(dir.path(), Zxid(5)).unwrap_err();
+        assert!(matches!(refused, LogError::NothingToTruncate { .. }), "{refused}");
+        log(&mut writer, 1..=10, 5);
+        writer.roll().unwrap();
+        log(&mut writer, 15..=20, 5);
+        drop(writer);
+        truncate(dir.path(), Zxid(17)).unwrap();
+        assert_eq!(zxids(dir.path(), 0), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17]);
+        // 12 is not in the log: everything above goes all the same.
+        truncate(dir.path(), Zxid(12)).unwrap();
+        assert_eq!(names(dir.path()), ["log.1"]);
+        truncate(dir.path(), Zxid(4)).unwrap();
+        assert_eq!(zxids(dir.path(), 0), [1, 2, 3, 4]);
+        log(&mut FileTxnLog::new(dir.path(), small()), 5..=6, 5);
+        assert_eq!(zxids(dir.path(), 0), [1, 2, 3, 4, 5, 6]);
+    }
+
+    /// A file system of this many KiB, unmounted when dropped.
+    struct SmallDisk(tempfile::TempDir);
+
+    impl SmallDisk {
+        fn mount(kib: u32) -> Option<Self> {
+            let dir = tempfile::tempdir().unwrap();
+            let size = format!("size={kib}k");
+            let mount = Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+                .arg(dir.path())
+                .output();
+            match mount {
+                Ok(output) if output.status.success() => Some(Self(dir)),
+                _ => {
+                    eprintln!("not tested: mounting a tmpfs needs root");
+                    None
+                }
+            }
+        }
+    }
+
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let unmounted = Command::new("umount").arg(self.0.path()).status();
+            assert!(unmounted.is_ok_and(|status| status.success()));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_whole_batches_and_then_everything() {
+        let Some(disk) = SmallDisk::mount(2048) else { return };
+        let dir = disk.0.path();
+        let mut writer = FileTxnLog::new(dir, LogOptions::default());
+        let mut acknowledged = 0;
+        let refused = loop {
+            let mut batch = LogBatch::new();
+            for zxid in acknowledged + 1..=acknowledged + 3 {
+                push(&mut batch, zxid, &[7; 10_000]);
+            }
+            if let Err(error) = writer.append(&batch) {
+                break error;
+            }
+            writer.flush().unwrap();
+            acknowledged += 3;
+            assert!(acknowledged < 1000, "the disk has 2 MiB");
+        };
+        assert!(matches!(refused, LogError::DiskFull { .. }), "{refused}");
+        assert!(acknowledged > 150, "{acknowledged}: the disk was used to its end");
+        let mut batch = LogBatch::new();
+        push(&mut batch, acknowledged + 1, b"");
+        let later = writer.append(&batch).unwrap_err();
+        assert!(matches!(later, LogError::Poisoned { .. }), "{later}");
+        assert!(matches!(writer.flush(), Err(LogError::Poisoned { .. })));
+        assert!(matches!(writer.roll(), Err(LogError::Poisoned { .. })));
+        assert_eq!(zxids(dir, 0), (1..=acknowledged).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn what_was_flushed_is_read_after_any_batches_and_rolls(
+            batches in prop::collection::vec((1_i64..20, 0_usize..3000, any::<bool>()), 1..20))
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let mut writer = FileTxnLog::new(dir.path(), small());
+            let mut last = 0;
+            for (count, more, roll) in batches {
+                log(&mut writer, last + 1..=last + count, more);
+                last += count;
+                if roll {
+                    writer.roll().unwrap();
+                }
+            }
+            prop_assert_eq!(zxids(dir.path(), 0), (1..=last).collect::<Vec<_>>());
+            prop_assert_eq!(zxids(dir.path(), last), [last]);
+        }
+    }
+}

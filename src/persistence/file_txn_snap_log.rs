@@ -181,3 +181,155 @@ fn replay(
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log_batch::tests::push;
+    use super::super::{
+        Compression, FileTxnLog, LogBatch, LogOptions, SnapshotTail, SnapshotWriter,
+        put_end_of_nodes,
+    };
+    use super::*;
+    use crate::proto::SessionId;
+    use jute::{Acl, StatPersisted};
+    use std::fs;
+    use std::path::Path;
+
+    /// A sink that notes what it is told.
+    #[derive(Default)]
+    struct Told {
+        snapshot: Option<Zxid>,
+        zxids: Vec<i64>,
+    }
+
+    impl SnapshotSink for Told {
+        fn clear(&mut self) {}
+
+        fn session(&mut self, _: SessionId, _: i32) {}
+
+        fn acl(&mut self, _: i64, _: Vec<Acl<'_>>) {}
+
+        fn node(
+            &mut self,
+            _: &str,
+            _: Option<&[u8]>,
+            _: i64,
+            _: &StatPersisted,
+        ) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    impl RestoreSink for Told {
+        fn snapshot_loaded(&mut self, snapshot: &LoadedSnapshot) {
+            self.snapshot = Some(snapshot.file.zxid);
+        }
+
+        fn apply(&mut self, entry: &TxnEntry<'_>, raw: &[u8]) -> Result<(), String> {
+            assert_eq!(TxnEntry::decode(raw).unwrap(), *entry);
+            if entry.zxid() == Zxid(66) {
+                return Err("out of order".into());
+            }
+            self.zxids.push(entry.zxid().0);
+            Ok(())
+        }
+    }
+
+    fn snapshot(home: &Path, zxid: i64) {
+        let dir = home.join("version-2");
+        let mut writer =
+            SnapshotWriter::create(&dir, Zxid(zxid), Compression::None, false).unwrap();
+        let mut body = vec![0; 8];
+        put_end_of_nodes(&mut body);
+        writer.write(&body).unwrap();
+        writer.finish(&SnapshotTail::default()).unwrap();
+    }
+
+    fn log(home: &Path, zxids: std::ops::RangeInclusive<i64>) {
+        let options = LogOptions { prealloc_bytes: 1 << 20, ..LogOptions::default() };
+        let mut writer = FileTxnLog::new(home.join("version-2"), options);
+        let mut batch = LogBatch::new();
+        zxids.for_each(|zxid| push(&mut batch, zxid, b""));
+        writer.append(&batch).unwrap();
+        writer.flush().unwrap();
+    }
+
+    fn home() -> (tempfile::TempDir, DataDirs) {
+        let home = tempfile::tempdir().unwrap();
+        let dirs = DataDirs::open(home.path(), home.path(), true).unwrap();
+        (home, dirs)
+    }
+
+    #[test]
+    fn the_log_is_replayed_behind_the_newest_snapshot() {
+        let (home, dirs) = home();
+        snapshot(home.path(), 0);
+        log(home.path(), 1..=10);
+        snapshot(home.path(), 7);
+        log(home.path(), 11..=12);
+        let mut told = Told::default();
+        let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
+        assert_eq!((restored.zxid, restored.txns_loaded), (Zxid(12), 5));
+        assert_eq!(told.snapshot, Some(Zxid(7)));
+        assert_eq!(told.zxids, [8, 9, 10, 11, 12]);
+        assert!(!restored.needs_first_snapshot);
+    }
+
+    #[test]
+    fn what_the_log_repeats_is_not_applied_twice() {
+        let (home, dirs) = home();
+        snapshot(home.path(), 0);
+        log(home.path(), 1..=6);
+        log(home.path(), 5..=8);
+        let mut told = Told::default();
+        restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
+        assert_eq!(told.zxids, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn logs_without_a_snapshot_are_refused_unless_trusted() {
+        let (home, dirs) = home();
+        log(home.path(), 1..=3);
+        let mut told = Told::default();
+        let refused = restore(&dirs, RestoreOptions::default(), &mut told);
+        assert!(matches!(refused, Err(RestoreError::NoSnapshot { .. })));
+        let trusting = RestoreOptions { trust_empty_snapshot: true, ..Default::default() };
+        assert_eq!(restore(&dirs, trusting, &mut told).unwrap().zxid, Zxid(3));
+        assert_eq!(told.zxids, [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_empty_directory_is_an_empty_database_if_somebody_says_so() {
+        let (home, dirs) = home();
+        let mut told = Told::default();
+        let careful = RestoreOptions { db_autocreate: false, ..Default::default() };
+        assert_eq!(restore(&dirs, careful, &mut told).unwrap().zxid, Zxid(-1));
+        fs::write(home.path().join("initialize"), b"").unwrap();
+        let vouched = restore(&dirs, careful, &mut told).unwrap();
+        assert_eq!((vouched.zxid, vouched.needs_first_snapshot), (Zxid::ZERO, true));
+        let created = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
+        assert_eq!((created.zxid, created.needs_first_snapshot), (Zxid::ZERO, true));
+    }
+
+    #[test]
+    fn a_first_snapshot_that_was_cut_off_is_none_but_a_later_one_is_missed() {
+        let (home, dirs) = home();
+        let mut told = Told::default();
+        fs::write(home.path().join("version-2/snapshot.0"), b"ZKSN").unwrap();
+        let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
+        assert!(restored.needs_first_snapshot);
+        fs::write(home.path().join("version-2/snapshot.5"), b"ZKSN").unwrap();
+        let refused = restore(&dirs, RestoreOptions::default(), &mut told).unwrap_err();
+        assert!(refused.to_string().contains("snapshot.5"), "{refused}");
+    }
+
+    #[test]
+    fn a_transaction_the_tree_refuses_is_named() {
+        let (home, dirs) = home();
+        snapshot(home.path(), 0);
+        log(home.path(), 65..=67);
+        let refused = restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("0x42") && text.contains("log.41"), "{text}");
+    }
+}

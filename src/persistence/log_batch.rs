@@ -135,6 +135,13 @@ pub(super) mod tests {
     use jute::{ErrorTxn, Field, TxnHeader};
     use proptest::prelude::*;
 
+    /// Bytes from hex; anything but hex digits is left out.
+    pub(in crate::persistence) fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> =
+            text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
     /// Pushes an error transaction, and `more` bytes that nobody reads.
     pub(in crate::persistence) fn push(batch: &mut LogBatch, zxid: i64, more: &[u8]) {
         batch.push(|out| {

@@ -213,3 +213,106 @@ fn data_end(file: &File, length: usize) -> usize {
     let known = if end == 0 { length } else { end.min(length) };
     known as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log_batch::tests::{hex, push};
+    use super::super::{LogBatch, log_name};
+    use super::*;
+    use crate::proto::TxnBody;
+    use std::fs;
+
+    /// Writes a log file of the zxids and gives its bytes.
+    fn file(dir: &Path, zxids: std::ops::RangeInclusive<i64>) -> Vec<u8> {
+        let mut batch = LogBatch::new();
+        let first = Zxid(*zxids.start());
+        zxids.for_each(|zxid| push(&mut batch, zxid, &[0xa5; 50]));
+        let bytes = [&LOG_HEADER, batch.bytes(), &[0; 3000]].concat();
+        fs::write(dir.join(log_name(first)), &bytes).unwrap();
+        bytes
+    }
+
+    fn read(dir: &Path, from: i64) -> Result<Vec<i64>, LogError> {
+        let mut reader = LogReader::open(dir, Zxid(from))?;
+        let mut zxids = Vec::new();
+        while let Some(record) = reader.next_record()? {
+            zxids.push(record.zxid().0);
+        }
+        Ok(zxids)
+    }
+
+    #[test]
+    fn the_log_of_a_live_server_is_read() {
+        let bytes = hex("5a4b4c47 00000002 0000000000000000 00000000ad570995 00000030 \
+             0100000f34a60000 00000000 0000000000000001 000001a1fc150b72 fffffff6 00002710 \
+             00000002 0000000051c6d660 42 00000000a4110cab 00000058 \
+             0100000f34a60000 00000001 0000000000000002 000001a1fc150b88 00000001 \
+             00000002 2f61 00000002 6869 00000001 0000001f 00000005 776f726c64 \
+             00000006 616e796f6e65 00 00000001 00000002 00000000ead9bfaf 42 0000000000");
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("log.1"), bytes).unwrap();
+        let mut reader = LogReader::open(dir.path(), Zxid(2)).unwrap();
+        let record = reader.next_record().unwrap().unwrap();
+        assert_eq!((record.offset, record.raw.len()), (77, 88));
+        let entry = record.decode().unwrap();
+        let TxnBody::Create(create) = entry.body else { panic!("{entry:?}") };
+        assert_eq!((create.path.as_ref(), create.data), ("/a", Some(&b"hi"[..])));
+        assert!(reader.next_record().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_torn_end_is_passed_over_in_the_last_file_and_where_the_next_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = file(dir.path(), 1..=5);
+        let torn = &bytes[..bytes.len() - 3000 - 20];
+        fs::write(dir.path().join("log.1"), torn).unwrap();
+        assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4]);
+        file(dir.path(), 5..=6);
+        assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4, 5, 6]);
+        // Without what follows 4, the next file proves that something is missing.
+        fs::rename(dir.path().join("log.5"), dir.path().join("log.6")).unwrap();
+        let error = read(dir.path(), 1).unwrap_err().to_string();
+        assert!(error.contains("log.1 is corrupt at byte 412"), "{error}");
+        // It does not matter to who does not need it: a snapshot covers the gap.
+        assert_eq!(read(dir.path(), 6).unwrap(), [6]);
+    }
+
+    #[test]
+    fn damage_in_the_middle_names_file_and_offset() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = file(dir.path(), 1..=5);
+        let third = 16 + 2 * 99;
+        bytes[third + 40] ^= 1;
+        fs::write(dir.path().join("log.1"), &bytes).unwrap();
+        let error = read(dir.path(), 1).unwrap_err();
+        let LogError::Corrupt { path, offset, .. } = &error else { panic!("{error}") };
+        assert_eq!((path, *offset), (&dir.path().join("log.1"), third as u64));
+        assert!(error.to_string().contains("a valid record follows at 313"), "{error}");
+    }
+
+    #[test]
+    fn a_last_file_without_header_holds_nothing_and_is_removed() {
+        for head in [&[][..], &LOG_HEADER[..9], &[0; 5000]] {
+            let dir = tempfile::tempdir().unwrap();
+            file(dir.path(), 1..=5);
+            fs::write(dir.path().join("log.6"), head).unwrap();
+            assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4, 5]);
+            file(dir.path(), 7..=8);
+            let refused = read(dir.path(), 1).unwrap_err().to_string();
+            assert!(refused.contains("log.6 is not a transaction log"), "{refused}");
+            fs::remove_file(dir.path().join("log.7")).unwrap();
+            remove_empty_tail(dir.path()).unwrap();
+            remove_empty_tail(dir.path()).unwrap();
+            assert!(!dir.path().join("log.6").exists());
+            assert!(dir.path().join("log.1").exists());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_log_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("log.1"), b"#!/bin/sh\necho 1\n").unwrap();
+        let refused = read(dir.path(), 1).unwrap_err().to_string();
+        assert!(refused.contains("it begins with 23 21 2f"), "{refused}");
+    }
+}

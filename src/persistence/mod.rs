@@ -29,7 +29,7 @@ mod snapshot_format;
 mod snapshot_reader;
 mod snapshot_writer;
 
-pub use data_dirs::{DataDirError, DataDirs};
+pub use data_dirs::{DataDirError, DataDirs, VERSION_DIR};
 pub use epoch_files::{EpochError, EpochFiles};
 pub use error::LogError;
 pub use file_names::{DataFile, list_logs, log_name, logs_from};

@@ -17,14 +17,12 @@ use super::acl_cache::{AclCache, AclList, OPEN_ACL};
 use super::digest;
 use super::ephemeral_type::{EphemeralRules, EphemeralType};
 use super::node_store::{Node, NodeIdx, NodeStore};
+use super::quota::QUOTA_ROOT;
 use crate::auth::AclEntry;
 use crate::proto::{Perms, SessionId, Zxid};
 
 /// Path of the node that shows the ensemble's configuration.
 pub const CONFIG_PATH: &str = "/zookeeper/config";
-
-/// Path below which quotas are.
-pub const QUOTA_PATH: &str = "/zookeeper/quota";
 
 /// A digest of the tree is remembered once in so many zxids (`DataTree.DIGEST_LOG_INTERVAL`).
 const DIGEST_LOG_INTERVAL: i64 = 128;
@@ -83,7 +81,7 @@ impl DataTree {
     /// A tree with the nodes every server starts with.
     pub fn new(options: TreeOptions) -> Self {
         let mut tree = Self::with_root_only(options, Some(b""), OPEN_ACL, StatPersisted::default());
-        for path in ["/zookeeper", QUOTA_PATH, CONFIG_PATH] {
+        for path in ["/zookeeper", QUOTA_ROOT, CONFIG_PATH] {
             let parent = tree.lookup(&path[..path.rfind('/').unwrap_or(0)]);
             let parent = parent.expect("parents come first");
             tree.insert_node(parent, path, Some(b""), OPEN_ACL, StatPersisted::default());
