@@ -203,8 +203,9 @@ impl Shell {
                 return Ok(Some(Quit));
             }
             ("redo", Some(number)) => {
-                if self.redo(number)?.is_some() {
-                    return Ok(Some(Quit));
+                let quit = self.redo(number)?;
+                if quit.is_some() {
+                    return Ok(quit);
                 }
             }
             ("history", _) => self.print_history(),
@@ -254,6 +255,10 @@ impl Shell {
     }
 
     fn print_history(&self) {
+        if self.history.is_empty() {
+            // `history` as the one command: it is not in the history itself.
+            self.console.line("0 - null");
+        }
         let first = self.history.len().saturating_sub(HISTORY_LINES + 1);
         for (number, line) in self.history.iter().enumerate().skip(first) {
             self.console.line(format_args!("{number} - {line}"));

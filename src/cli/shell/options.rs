@@ -50,8 +50,14 @@ impl Options {
                 "-client-configuration" => {
                     value().map(|value| options.client_configuration = Some(value))
                 }
-                "-r" => Some(options.read_only = true),
-                "-waitforconnection" => Some(options.wait_for_connection = true),
+                "-r" => {
+                    options.read_only = true;
+                    Some(())
+                }
+                "-waitforconnection" => {
+                    options.wait_for_connection = true;
+                    Some(())
+                }
                 _ => {
                     let property = option.strip_prefix("-D").and_then(|it| it.split_once('='));
                     options.properties.extend(property.map(|(k, v)| (k.into(), v.into())));

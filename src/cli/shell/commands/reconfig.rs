@@ -1,5 +1,7 @@
 //! `reconfig`: changes the membership of the ensemble (`ReconfigCommand`).
 
+use std::io::ErrorKind;
+
 use jute::ReconfigRequest;
 
 use super::{Command, Session};
@@ -67,11 +69,15 @@ fn request(line: &CommandLine) -> Result<ReconfigRequest<'static>, CliError> {
 
 /// Membership lines of a dynamic configuration file. The leader checks what they say.
 fn read_members(file: &str) -> Result<String, CliError> {
-    let bad = |why: &str| CliError::new(format!("Error processing {file}: {why}"));
-    let text = std::fs::read_to_string(file).map_err(|error| bad(&error.to_string()))?;
+    let bad = |why: &str| CliError::new(format!("Error processing {file}{why}"));
+    let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        // Java's words.
+        ErrorKind::NotFound => bad(&format!("{file} (No such file or directory)")),
+        _ => bad(&format!(": {error}")),
+    })?;
     let members = members_of(&text);
     match members.is_empty() {
-        true => Err(bad("no server.N=host:port:port line in it")),
+        true => Err(bad(": no server.N=host:port:port line in it")),
         false => Ok(members),
     }
 }
