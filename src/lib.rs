@@ -15,4 +15,5 @@ pub mod proto;
 pub mod server;
 pub mod session;
 pub mod tree;
+pub mod version;
 pub mod watch;

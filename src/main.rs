@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
-use gamekeeper::cli::{bench, four_letter_word, server};
+use gamekeeper::cli::{bench, four_letter_word, purge, server, shell};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -13,9 +13,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Command {
     /// Run a server in the foreground until SIGTERM or SIGINT.
     Server(Words),
+    /// ZooKeeper's shell, with its options and commands.
+    #[command(disable_help_flag = true)]
+    Cli(Words),
     /// Send a four-letter word to a server and print its answer: host port word.
     #[command(name = "4lw")]
     FourLetterWord(Words),
+    /// Remove old snapshots and logs: dataLogDir [dataDir] -n count.
+    Purge(Words),
     /// Drive a server with load and measure it.
     Bench(bench::Args),
 }
@@ -30,7 +35,9 @@ struct Words {
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Server(args) => server::run(&args.words),
+        Command::Cli(args) => shell::run(args.words.into_iter()),
         Command::FourLetterWord(args) => four_letter_word::run(&args.words),
+        Command::Purge(args) => purge::run(&args.words),
         Command::Bench(args) => bench::run(args),
     }
 }

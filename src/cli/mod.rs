@@ -4,3 +4,4 @@ pub mod bench;
 pub mod four_letter_word;
 pub mod purge;
 pub mod server;
+pub mod shell;

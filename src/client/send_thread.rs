@@ -64,6 +64,7 @@ impl Shared {
         let mut next = (0..servers.len()).cycle();
         let mut last_connected = None;
         let mut found = None;
+        let mut attempted = false;
         loop {
             let server = found.take().unwrap_or_else(|| {
                 let index = next.next().expect("a connect string names a server");
@@ -77,10 +78,12 @@ impl Shared {
             if state.is_overdue() {
                 state.phase = ConnectionState::Closed;
             }
-            if !state.phase.is_alive() || state.closing {
+            // A session that is closed at once is made nevertheless, as in Java.
+            if !state.phase.is_alive() || (state.closing && attempted) {
                 break;
             }
             drop(state);
+            attempted = true;
             let lost = self.connect(&server).and_then(|stream| {
                 last_connected = servers.iter().position(|known| *known == server);
                 self.serve(stream)
