@@ -177,7 +177,7 @@ impl Link {
                 Ok(count) => self.written += count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.lost(&e.to_string())),
+                Err(e) => return Err(self.failed(&e)),
             }
         }
         self.outbox.clear();
@@ -207,7 +207,7 @@ impl Link {
                 Ok(count) => count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(last),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(self.lost(&e.to_string())),
+                Err(e) => return Err(self.failed(&e)),
             };
             let now = clock.now();
             last = Some(now);
@@ -253,6 +253,14 @@ impl Link {
             }
         }
         Ok(at)
+    }
+
+    fn failed(&mut self, error: &io::Error) -> BenchError {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match error.kind() {
+            BrokenPipe | ConnectionReset => self.lost("the server closed it"),
+            _ => self.lost(&error.to_string()),
+        }
     }
 
     fn lost(&mut self, why: &str) -> BenchError {

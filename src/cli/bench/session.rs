@@ -81,7 +81,7 @@ impl Target {
     fn finish(&self, mut stream: TcpStream) -> Result<Session, BenchError> {
         let frame = read_frame(&mut stream).map_err(|e| {
             self.no_session(match e.kind() {
-                io::ErrorKind::UnexpectedEof => {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
                     "the server closed the connection; is maxClientCnxns too low?".into()
                 }
                 _ => e.to_string(),
