@@ -232,7 +232,7 @@ fn a_server_that_takes_no_session_is_an_error_with_its_address() {
     let name = listener.local_addr().unwrap().to_string();
     let target = Target::resolve(&name, 30_000).unwrap();
     thread::spawn(move || drop(listener.accept()));
-    let error = target.connect().unwrap_err().to_string();
+    let error = target.connect_all(1).remove(0).unwrap_err().to_string();
     assert!(error.contains(&name) && error.contains("maxClientCnxns"), "{error}");
 }
 
