@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::client::validate_path;
+
 /// Drives a ZooKeeper-compatible server over the wire and measures it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -158,8 +160,9 @@ impl Args {
     /// What clap cannot check by itself.
     pub fn validate(&self) -> Result<(), String> {
         let path = &self.root;
-        if !path.starts_with('/') || path.len() < 2 || path.ends_with('/') {
-            return Err(format!("--root {path}: give a path below /, such as /bench"));
+        validate_path(path).map_err(|e| format!("--root: {e}"))?;
+        if path == "/" {
+            return Err("--root /: give a path below it, such as /bench".into());
         }
         if path.starts_with("/zookeeper") {
             return Err(format!("--root {path}: /zookeeper belongs to the server"));

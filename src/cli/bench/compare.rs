@@ -79,14 +79,15 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
 
 /// The heading over [`row`]s.
 pub(super) const HEADING: &str = "run     server                      ops/s        p50          p99   CPU µs/op  memory MB  \
-     client µs/op";
+     client µs/op  others' CPUs";
 
 /// One run as a line of the table.
 pub(super) fn row(pair: u32, run: &Report) -> String {
     let mut line = format!(
-        "{pair:<8}{}{:>13.2}",
+        "{pair:<8}{}{:>14.2}{:>14}",
         columns(&run.server, &Medians::of(&[run])),
-        run.client_cpu_per_operation
+        run.client_cpu_per_operation,
+        optional(run.other_cpus, 2)
     );
     if run.client_is_limit {
         line += "  the load generator had no time left";
@@ -100,11 +101,11 @@ pub(super) fn row(pair: u32, run: &Report) -> String {
     line
 }
 
+fn optional(figure: Option<f64>, decimals: usize) -> String {
+    figure.map_or("-".into(), |figure| format!("{figure:.decimals$}"))
+}
+
 fn columns(server: &str, medians: &Medians) -> String {
-    let optional = |figure: Option<f64>, decimals: usize| match figure {
-        Some(figure) => format!("{figure:.decimals$}"),
-        None => "-".into(),
-    };
     format!(
         "{server:<22}{:>11}{:>13}{:>13}{:>10}{:>11}",
         grouped(medians.throughput),
@@ -128,7 +129,7 @@ impl Comparison {
     pub(super) fn text(&self) -> String {
         let name = |index: usize| self.runs[index].server.as_str();
         let ratio = |figure: f64| format!("{figure:.3}x");
-        let optional = |figure: Option<f64>| figure.map_or("-".into(), ratio);
+        let known = |figure: Option<f64>| figure.map_or("-".into(), ratio);
         format!(
             "median  {}\nmedian  {}\nratio   {:<22}{:>11}{:>13}{:>13}{:>10}{:>11}\n",
             columns(name(0), &self.server),
@@ -137,8 +138,8 @@ impl Comparison {
             ratio(self.ratios.throughput),
             ratio(self.ratios.p50),
             ratio(self.ratios.p99),
-            optional(self.ratios.server_cpu_per_operation),
-            optional(self.ratios.server_resident_mb),
+            known(self.ratios.server_cpu_per_operation),
+            known(self.ratios.server_resident_mb),
         )
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::client::ClientError;
+
 /// Why a benchmark could not be run to its end. Error replies are no such reason: they are counted.
 #[derive(Debug, Error)]
 pub(super) enum BenchError {
@@ -29,17 +31,22 @@ pub(super) enum BenchError {
     /// The server did what the protocol does not allow, or closed the connection.
     #[error("{0}")]
     Protocol(String),
-    /// A step before or after the measurement failed on the server.
-    #[error("{what}: the server answers {code}")]
-    Refused {
+    /// A step before or after the measurement failed.
+    #[error("{what}: {source}")]
+    Step {
         /// The step.
         what: String,
-        /// The error code by name and number.
-        code: String,
+        /// Why.
+        source: ClientError,
     },
 }
 
 impl BenchError {
+    /// A step before or after the measurement that failed.
+    pub(super) fn step(what: impl Into<String>, source: ClientError) -> Self {
+        Self::Step { what: what.into(), source }
+    }
+
     /// Turns an I/O error into one that says what was tried.
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();

@@ -9,13 +9,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
+use bytes::BytesMut;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::error::BenchError;
-use super::request;
 use super::session::Session;
 use super::workload::Asked;
+use crate::client::wire::{self, XID_NOTIFICATION, XID_PING};
 use crate::proto::{OpCode, Xid};
 
 /// Bytes offered to each read.
@@ -26,12 +27,6 @@ const REPLY_BYTES_MAX: usize = 64 << 20;
 
 /// Frame length and reply header.
 const PREFIX_BYTES: usize = 20;
-
-/// xid of a notification.
-const NOTIFICATION_XID: Xid = -1;
-
-/// xid of a ping.
-const PING_XID: Xid = -2;
 
 /// Kind of a closeSession, which nobody counts.
 const CLOSE_KIND: u8 = u8::MAX;
@@ -81,7 +76,7 @@ pub(super) struct Link {
     stream: TcpStream,
     /// The start of a frame whose rest has not come.
     carry: Vec<u8>,
-    outbox: Vec<u8>,
+    outbox: BytesMut,
     written: usize,
     pending: VecDeque<Pending>,
     next_xid: Xid,
@@ -115,7 +110,7 @@ impl Link {
             number,
             stream: adopt().map_err(BenchError::io("registering a connection"))?,
             carry: Vec::new(),
-            outbox: Vec::with_capacity(READ_BYTES),
+            outbox: BytesMut::with_capacity(READ_BYTES),
             written: 0,
             pending: VecDeque::with_capacity(64),
             next_xid: 1,
@@ -143,7 +138,7 @@ impl Link {
     pub(super) fn put(
         &mut self,
         now: u64,
-        encode: impl FnOnce(Xid, &mut Vec<u8>) -> Option<Asked>,
+        encode: impl FnOnce(Xid, &mut BytesMut) -> Option<Asked>,
     ) -> bool {
         let xid = self.next_xid;
         match encode(xid, &mut self.outbox) {
@@ -158,14 +153,14 @@ impl Link {
 
     /// Puts a ping into the send buffer; it has an xid of its own and is answered in its turn.
     pub(super) fn put_ping(&mut self, now: u64, asked: Asked) {
-        request::bare_frame(PING_XID, OpCode::Ping, &mut self.outbox);
-        self.pending.push_back(Pending { sent: now, xid: PING_XID, asked });
+        wire::put_ping(&mut self.outbox);
+        self.pending.push_back(Pending { sent: now, xid: XID_PING, asked });
     }
 
     /// Puts the end of the session into the send buffer.
     pub(super) fn put_close(&mut self, now: u64) {
         self.put(now, |xid, out| {
-            request::bare_frame(xid, OpCode::CloseSession, out);
+            wire::put_bare_request(out, xid, OpCode::CloseSession);
             Some(Asked::one(CLOSE_KIND))
         });
     }
@@ -177,7 +172,7 @@ impl Link {
                 Ok(count) => self.written += count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.lost(&e.to_string())),
+                Err(e) => return Err(self.failed(&e)),
             }
         }
         self.outbox.clear();
@@ -207,7 +202,7 @@ impl Link {
                 Ok(count) => count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(last),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(self.lost(&e.to_string())),
+                Err(e) => return Err(self.failed(&e)),
             };
             let now = clock.now();
             last = Some(now);
@@ -237,7 +232,7 @@ impl Link {
             let Some(frame) = bytes[at..].get(..4 + length) else { break };
             let (xid, err) = (int(prefix, 4), int(prefix, 16));
             at += frame.len();
-            if xid == NOTIFICATION_XID {
+            if xid == XID_NOTIFICATION {
                 on(now, Incoming::Notification)?;
                 continue;
             }
@@ -253,6 +248,14 @@ impl Link {
             }
         }
         Ok(at)
+    }
+
+    fn failed(&mut self, error: &io::Error) -> BenchError {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match error.kind() {
+            BrokenPipe | ConnectionReset => self.lost("the server closed it"),
+            _ => self.lost(&error.to_string()),
+        }
     }
 
     fn lost(&mut self, why: &str) -> BenchError {

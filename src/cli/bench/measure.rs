@@ -1,11 +1,11 @@
 //! One measurement: starts the threads, takes the times and the CPU used at both ends of the window, and adds up.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::atomic::Ordering;
 
 use super::driver::{Control, Phase};
 use super::error::BenchError;
@@ -40,6 +40,8 @@ pub(super) struct Measured {
     pub(super) client_cpu: Duration,
     /// CPU time of the server's process in it, where that is known.
     pub(super) server_cpu: Option<Duration>,
+    /// CPU time of all other processes in it, where the server's is known.
+    pub(super) other_cpu: Option<Duration>,
     /// Memory of the server's process at its end, in bytes.
     pub(super) server_resident_bytes: Option<u64>,
     /// Time it took to open the sessions, before the run.
@@ -50,12 +52,14 @@ struct Sample {
     at: Instant,
     client_cpu: Duration,
     server_cpu: Option<Duration>,
+    machine_cpu: Duration,
 }
 
 impl Sample {
     fn take(server: Option<Process>) -> Result<Self, BenchError> {
         let server_cpu = server.map(Process::cpu).transpose()?;
-        Ok(Self { at: Instant::now(), client_cpu: process::own_cpu(), server_cpu })
+        let machine_cpu = process::machine_cpu()?;
+        Ok(Self { at: Instant::now(), client_cpu: process::own_cpu(), server_cpu, machine_cpu })
     }
 }
 
@@ -100,14 +104,17 @@ pub(super) fn measure(
         bar.finish_and_clear();
         let stats = results.collect_all()?;
         let after = after?;
+        let client_cpu = after.client_cpu - before.client_cpu;
+        let server_cpu =
+            after.server_cpu.zip(before.server_cpu).map(|(after, before)| after - before);
+        let machine_cpu = after.machine_cpu.saturating_sub(before.machine_cpu);
         Ok(Measured {
             stats,
             elapsed: after.at - before.at,
-            client_cpu: after.client_cpu - before.client_cpu,
-            server_cpu: after
-                .server_cpu
-                .zip(before.server_cpu)
-                .map(|(after, before)| after - before),
+            client_cpu,
+            server_cpu,
+            other_cpu: server_cpu
+                .map(|server_cpu| machine_cpu.saturating_sub(server_cpu + client_cpu)),
             server_resident_bytes: server_resident_bytes?,
             connecting: Duration::ZERO,
         })

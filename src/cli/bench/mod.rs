@@ -19,6 +19,8 @@ mod run;
 mod session;
 mod stage;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod workload;
 

@@ -54,6 +54,8 @@ pub(super) struct Report {
     pub(super) client_cpu_per_operation: f64,
     /// CPUs the load generator kept busy.
     pub(super) client_cpus: f64,
+    /// CPUs that all other processes of the machine kept busy; they disturb the figures.
+    pub(super) other_cpus: Option<f64>,
     /// Whether the load generator had no time left, so that it and not the server was measured.
     pub(super) client_is_limit: bool,
 }
@@ -122,6 +124,7 @@ impl Report {
             server_resident_mb: measured.server_resident_bytes.map(|bytes| bytes as f64 / 1e6),
             client_cpu_per_operation: per_operation(measured.client_cpu),
             client_cpus,
+            other_cpus: measured.other_cpu.map(|cpu| cpu.as_secs_f64() / seconds),
             client_is_limit: client_cpus > CLIENT_BUSY * f64::from(args.threads),
         }
     }
@@ -188,6 +191,9 @@ impl Report {
         }
         let (each, cpus) = (self.client_cpu_per_operation, self.client_cpus);
         line("client CPU", format!("{each:.2} µs an operation, {cpus:.2} CPUs"));
+        if let Some(cpus) = self.other_cpus {
+            line("others' CPU", format!("{cpus:.2} CPUs"));
+        }
         for (code, count) in &self.errors {
             line("ERRORS", format!("{} x {code}", grouped(*count as f64)));
         }

@@ -1,12 +1,13 @@
 //! Requests encoded once and patched for each use: a template is a whole frame, or one operation of a multi, in
 //! which only the xid and the decimal digits at the end of the path change.
 
-use bytes::BufMut;
+use bytes::BytesMut;
 use jute::{
     Acl, CreateRequest, DeleteRequest, Field, GetChildrenRequest, GetDataRequest, Id, MultiHeader,
     RequestHeader, SetDataRequest,
 };
 
+use crate::client::wire;
 use crate::proto::{OpCode, Perms, Xid};
 
 /// Digits at the end of every numbered path.
@@ -26,7 +27,7 @@ pub(super) fn numbered(parent: &str, number: u32) -> String {
 /// A request whose path ends in a number.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     digits_at: usize,
 }
 
@@ -63,27 +64,27 @@ impl Template {
     /// create of a child of `parent`, as an operation of a multi.
     pub(super) fn create_in_multi(parent: &str, data: &[u8]) -> Self {
         let path = numbered(parent, 0);
-        let mut bytes = Vec::new();
+        let mut bytes = BytesMut::new();
         put_multi_header(OpCode::Create.code(), false, &mut bytes);
         create_record(&path, data).write(&mut bytes);
         Self { bytes, digits_at: MULTI_HEADER_BYTES + 4 + path.len() - DIGITS }
     }
 
     fn framed<'a>(op: OpCode, path: &str, record: &impl Field<'a>) -> Self {
-        let mut bytes = Vec::new();
-        frame(0, op, record, &mut bytes);
+        let mut bytes = BytesMut::new();
+        wire::put_request(&mut bytes, 0, op, record);
         Self { bytes, digits_at: HEADER_BYTES + 4 + path.len() - DIGITS }
     }
 
     /// Appends the frame for znode `number`.
-    pub(super) fn append(&self, xid: Xid, number: u32, out: &mut Vec<u8>) {
+    pub(super) fn append(&self, xid: Xid, number: u32, out: &mut BytesMut) {
         let start = out.len();
         self.append_operation(number, out);
         out[start + 4..start + 8].copy_from_slice(&xid.to_be_bytes());
     }
 
     /// Appends the operation of a multi for znode `number`.
-    pub(super) fn append_operation(&self, number: u32, out: &mut Vec<u8>) {
+    pub(super) fn append_operation(&self, number: u32, out: &mut BytesMut) {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
         let digits = &mut out[start + self.digits_at..][..DIGITS];
@@ -95,40 +96,17 @@ impl Template {
     }
 }
 
-/// Appends a request.
-pub(super) fn frame<'a>(xid: Xid, op: OpCode, record: &impl Field<'a>, out: &mut Vec<u8>) {
-    let start = begin_frame(xid, op, out);
-    record.write(out);
-    end_frame(start, out);
-}
-
-/// Appends a request that has no record: ping, closeSession.
-pub(super) fn bare_frame(xid: Xid, op: OpCode, out: &mut Vec<u8>) {
-    let start = begin_frame(xid, op, out);
-    end_frame(start, out);
-}
-
-/// Appends the header of a request of a length to come, and gives where it starts.
-pub(super) fn begin_frame(xid: Xid, op: OpCode, out: &mut Vec<u8>) -> usize {
-    let start = out.len();
-    out.put_i32(0);
-    RequestHeader { xid, kind: op.code() }.write(out);
-    start
-}
-
-/// Sets the length of the frame that starts at `start`.
-pub(super) fn end_frame(start: usize, out: &mut [u8]) {
-    let length = u32::try_from(out.len() - start - 4).expect("requests are far below 4 GB");
-    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
-}
-
-/// Appends the end of a multi's operations.
-pub(super) fn end_multi(out: &mut Vec<u8>) {
-    put_multi_header(-1, true, out);
+/// Appends a multi with the operations that `put_operations` appends.
+pub(super) fn put_multi(xid: Xid, out: &mut BytesMut, put_operations: impl FnOnce(&mut BytesMut)) {
+    wire::put_frame(out, |out| {
+        RequestHeader { xid, kind: OpCode::Multi.code() }.write(out);
+        put_operations(out);
+        put_multi_header(-1, true, out);
+    });
 }
 
 /// Appends a delete as an operation of a multi.
-pub(super) fn delete_in_multi(path: &str, out: &mut Vec<u8>) {
+pub(super) fn delete_in_multi(path: &str, out: &mut BytesMut) {
     put_multi_header(OpCode::Delete.code(), false, out);
     delete_record(path).write(out);
 }
@@ -138,17 +116,22 @@ pub(super) fn children_record(path: &str) -> GetChildrenRequest<'_> {
     GetChildrenRequest { path: path.into(), watch: false }
 }
 
+/// An ACL that lets everybody do everything (`ZooDefs.Ids.OPEN_ACL_UNSAFE`).
+pub(super) fn open_acl() -> Vec<Acl<'static>> {
+    let anyone = Id { scheme: "world".into(), id: "anyone".into() };
+    vec![Acl { perms: Perms::ALL.0, id: anyone }]
+}
+
 /// create of a persistent znode open to all.
-pub(super) fn create_record<'a>(path: &'a str, data: &'a [u8]) -> CreateRequest<'a> {
-    let open = Acl { perms: Perms::ALL.0, id: Id { scheme: "world".into(), id: "anyone".into() } };
-    CreateRequest { path: path.into(), data: Some(data), acl: vec![open], flags: 0 }
+fn create_record<'a>(path: &'a str, data: &'a [u8]) -> CreateRequest<'a> {
+    CreateRequest { path: path.into(), data: Some(data), acl: open_acl(), flags: 0 }
 }
 
 fn delete_record(path: &str) -> DeleteRequest<'_> {
     DeleteRequest { path: path.into(), version: -1 }
 }
 
-fn put_multi_header(kind: i32, done: bool, out: &mut Vec<u8>) {
+fn put_multi_header(kind: i32, done: bool, out: &mut BytesMut) {
     MultiHeader { kind, done, err: -1 }.write(out);
 }
 
@@ -161,19 +144,19 @@ mod tests {
     fn a_template_is_the_frame_jute_would_write() {
         let data = [7; 100];
         let template = Template::set("/bench/data", &data);
-        let mut patched = vec![1, 2, 3];
+        let mut patched = BytesMut::from(&[1, 2, 3][..]);
         template.append(77, 1234, &mut patched);
 
-        let mut encoded = Vec::new();
+        let mut encoded = BytesMut::new();
         let record =
             SetDataRequest { path: "/bench/data/00001234".into(), data: Some(&data), version: -1 };
-        frame(77, OpCode::SetData, &record, &mut encoded);
+        wire::put_request(&mut encoded, 77, OpCode::SetData, &record);
         assert_eq!(patched[3..], encoded);
     }
 
     #[test]
     fn an_operation_of_a_multi_has_its_header_and_path() {
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         Template::create_in_multi("/p", b"x").append_operation(99_999_999, &mut out);
         let mut reader = Reader::new(&out);
         let header = MultiHeader::read(&mut reader).unwrap();

@@ -7,9 +7,11 @@ use super::driver::{Control, Phase, drive};
 use super::error::BenchError;
 use super::link::Clock;
 use super::pool::Pool;
-use super::request::DIGITS;
-use super::session::{Target, refused};
+use super::request::{DIGITS, open_acl};
+use super::session::Target;
 use super::workload::{Fill, Remove, Run, Workload};
+use crate::client::ClientError;
+use crate::proto::{CreateMode, ErrorCode};
 
 /// Sessions that make and delete znodes.
 const SESSIONS: usize = 4;
@@ -32,17 +34,28 @@ pub(super) fn make_parents<'a>(
     target: &Target,
     paths: impl Iterator<Item = &'a str>,
 ) -> Result<(), BenchError> {
-    let mut session = target.connect()?;
+    let client = target.client()?;
     for path in paths {
-        session.make_path(path)?;
+        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+            let step = &path[..end];
+            match client.create(step, Some(b""), &open_acl(), CreateMode::Persistent) {
+                Ok(_) | Err(ClientError::Code(ErrorCode::NodeExists)) => {}
+                Err(e) => return Err(BenchError::step(format!("create of {step}"), e)),
+            }
+        }
     }
-    session.close()
+    Ok(())
 }
 
 /// Deletes `root` and what is under it; it may be missing.
 pub(super) fn remove(target: &Target, root: &str) -> Result<(), BenchError> {
-    let mut session = target.connect()?;
-    let Some(children) = session.children(root)? else { return session.close() };
+    let client = target.client()?;
+    let children_of = |path: &str| match client.get_children(path, false) {
+        Ok(names) => Ok(Some(names)),
+        Err(ClientError::Code(ErrorCode::NoNode)) => Ok(None),
+        Err(e) => Err(BenchError::step(format!("getChildren of {path}"), e)),
+    };
+    let Some(children) = children_of(root)? else { return Ok(()) };
     let (mut leaves, mut parents) = (Vec::new(), Vec::new());
     for name in children {
         let path = format!("{root}/{name}");
@@ -50,13 +63,11 @@ pub(super) fn remove(target: &Target, root: &str) -> Result<(), BenchError> {
             leaves.push(path);
             continue;
         }
-        let numbered = session.children(&path)?.unwrap_or_default();
+        let numbered = children_of(&path)?.unwrap_or_default();
         leaves.extend(numbered.into_iter().map(|name| format!("{path}/{name}")));
         parents.push(path);
     }
-    session.close()?;
-    parents.push(root.to_owned());
-    for paths in [leaves, parents] {
+    for paths in [leaves, parents, vec![root.to_owned()]] {
         in_bulk(target, &mut Remove::new(paths), &format!("deleting what is under {root}"))?;
     }
     Ok(())
@@ -73,7 +84,7 @@ fn in_bulk(target: &Target, work: &mut dyn Workload, what: &str) -> Result<(), B
     let pool = Pool::new(sessions, 0, control.clock)?;
     let stats = drive(pool, work, OUTSTANDING, &control)?;
     match stats.errors.first_key_value() {
-        Some((code, _)) => Err(refused(what.to_owned(), *code)),
+        Some((&code, _)) => Err(BenchError::step(what, ClientError::from_code(code))),
         None => Ok(()),
     }
 }

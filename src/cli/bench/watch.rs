@@ -13,9 +13,9 @@ use super::error::BenchError;
 use super::idle::PINGS_PER_TIMEOUT;
 use super::link::Incoming;
 use super::pool::{POLL, Pool};
-use super::request;
 use super::stats::Stats;
 use super::workload::Asked;
+use crate::client::wire;
 use crate::proto::{AddWatchMode, OpCode};
 
 /// An event, from the set put into the send buffer to the event read.
@@ -94,7 +94,7 @@ impl Watch<'_> {
     fn set(&self, pool: &mut Pool, now: u64) -> Result<(), BenchError> {
         let record = SetDataRequest { path: self.path.into(), data: Some(self.data), version: -1 };
         pool.links[0].put(now, |xid, out| {
-            request::frame(xid, OpCode::SetData, &record, out);
+            wire::put_request(out, xid, OpCode::SetData, &record);
             Some(Asked { kind: SET, operations: 0 })
         });
         pool.links[0].flush()
@@ -106,10 +106,11 @@ impl Watch<'_> {
             let path = self.path.into();
             if self.is_persistent {
                 let mode = AddWatchMode::Persistent as i32;
-                request::frame(xid, OpCode::AddWatch, &AddWatchRequest { path, mode }, out);
+                let record = AddWatchRequest { path, mode };
+                wire::put_request(out, xid, OpCode::AddWatch, &record);
             } else {
                 let record = GetDataRequest { path, watch: true };
-                request::frame(xid, OpCode::GetData, &record, out);
+                wire::put_request(out, xid, OpCode::GetData, &record);
             }
             Some(Asked { kind: ARM, operations: 0 })
         });

@@ -2,7 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use bytes::BytesMut;
+
 use super::request::{self, Template};
+use crate::client::wire;
 use crate::proto::{OpCode, Xid};
 
 /// Bytes of a `Stat`.
@@ -15,7 +18,7 @@ pub(super) trait Workload: Send {
 
     /// Appends the next request of the session to `out` and says what it is; `None` when there are no
     /// more.
-    fn request(&mut self, session: usize, xid: Xid, out: &mut Vec<u8>) -> Option<Asked>;
+    fn request(&mut self, session: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked>;
 }
 
 /// What a request put into the send buffer asks for.
@@ -89,7 +92,7 @@ impl Workload for GetSet {
         ]
     }
 
-    fn request(&mut self, _: usize, xid: Xid, out: &mut Vec<u8>) -> Option<Asked> {
+    fn request(&mut self, _: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked> {
         let key = self.random.u32(..self.keys);
         let is_get = match self.get_percent {
             0 => false,
@@ -146,7 +149,7 @@ impl Workload for Numbered {
         vec![self.kind.clone()]
     }
 
-    fn request(&mut self, session: usize, xid: Xid, out: &mut Vec<u8>) -> Option<Asked> {
+    fn request(&mut self, session: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked> {
         let session = &mut self.sessions[session];
         if session.next == session.end {
             return None;
@@ -160,15 +163,16 @@ impl Workload for Numbered {
 /// getChildren of one znode.
 #[derive(Debug)]
 pub(super) struct Children {
-    frame: Vec<u8>,
+    frame: BytesMut,
     body_bytes: usize,
 }
 
 impl Children {
     /// Asks for the `count` numbered children of `parent`.
     pub(super) fn new(parent: &str, count: u32) -> Self {
-        let mut frame = Vec::new();
-        request::frame(0, OpCode::GetChildren, &request::children_record(parent), &mut frame);
+        let mut frame = BytesMut::new();
+        let record = request::children_record(parent);
+        wire::put_request(&mut frame, 0, OpCode::GetChildren, &record);
         Self { frame, body_bytes: 4 + count as usize * (4 + request::DIGITS) }
     }
 }
@@ -178,7 +182,7 @@ impl Workload for Children {
         vec![Kind::single("children", self.body_bytes..=self.body_bytes)]
     }
 
-    fn request(&mut self, _: usize, xid: Xid, out: &mut Vec<u8>) -> Option<Asked> {
+    fn request(&mut self, _: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked> {
         let start = out.len();
         out.extend_from_slice(&self.frame);
         out[start + 4..start + 8].copy_from_slice(&xid.to_be_bytes());
@@ -231,7 +235,7 @@ impl Workload for Fill {
         }
     }
 
-    fn request(&mut self, _: usize, xid: Xid, out: &mut Vec<u8>) -> Option<Asked> {
+    fn request(&mut self, _: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked> {
         while self.current.as_ref().is_none_or(|(run, _)| self.next == run.count) {
             self.next_run()?;
         }
@@ -240,12 +244,11 @@ impl Workload for Fill {
         if self.batch == 1 {
             template.append(xid, self.next, out);
         } else {
-            let start = request::begin_frame(xid, OpCode::Multi, out);
-            for number in self.next..self.next + operations {
-                template.append_operation(number, out);
-            }
-            request::end_multi(out);
-            request::end_frame(start, out);
+            request::put_multi(xid, out, |out| {
+                for number in self.next..self.next + operations {
+                    template.append_operation(number, out);
+                }
+            });
         }
         self.next += operations;
         Some(Asked { kind: 0, operations })
@@ -273,17 +276,16 @@ impl Workload for Remove {
         vec![Kind::multi("multi")]
     }
 
-    fn request(&mut self, _: usize, xid: Xid, out: &mut Vec<u8>) -> Option<Asked> {
+    fn request(&mut self, _: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked> {
         let operations = self.paths.len().min(Self::BATCH) as u32;
         if operations == 0 {
             return None;
         }
-        let start = request::begin_frame(xid, OpCode::Multi, out);
-        for path in self.paths.by_ref().take(Self::BATCH) {
-            request::delete_in_multi(&path, out);
-        }
-        request::end_multi(out);
-        request::end_frame(start, out);
+        request::put_multi(xid, out, |out| {
+            for path in self.paths.by_ref().take(Self::BATCH) {
+                request::delete_in_multi(&path, out);
+            }
+        });
         Some(Asked { kind: 0, operations })
     }
 }
