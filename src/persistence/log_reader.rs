@@ -11,11 +11,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 use tracing::warn;
 
 use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES, LogScan, Tail};
@@ -38,7 +40,7 @@ pub struct LogReader {
 struct OpenLog {
     path: PathBuf,
     map: Mmap,
-    /// Where the file's data ends; behind it there are only holes.
+    /// Where the file's data ends; behind it there are only zeros.
     data_end: usize,
     position: usize,
 }
@@ -138,7 +140,8 @@ impl LogReader {
                 bytes.join(" ")
             )));
         }
-        let data_end = data_end(&opened, map.len());
+        let data_end = data_end(&opened, map.len() as u64).map_err(LogError::io("read", &path))?;
+        let data_end = (data_end as usize).max(LOG_HEADER_BYTES);
         Ok(Some(OpenLog { path, map, data_end, position: LOG_HEADER_BYTES }))
     }
 
@@ -199,19 +202,44 @@ pub(super) fn remove_empty_tail(dir: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Where the last data of a file ends, so that padding nobody has written need not be read. File
-/// systems that cannot tell say that all of it is data.
-fn data_end(file: &File, length: usize) -> usize {
-    let length = length as u64;
-    let mut end = 0;
-    while let Ok(data) = rustix::fs::seek(file, SeekFrom::Data(end)) {
-        match rustix::fs::seek(file, SeekFrom::Hole(data)) {
-            Ok(hole) if hole > end => end = hole,
-            _ => break,
+/// Where the last byte of a file that is not zero ends. Padding is most of a log: asking the file
+/// system for its holes and looking back from the end reads little of it, where touching it through
+/// the mapping would take seconds.
+fn data_end(file: &File, length: u64) -> io::Result<u64> {
+    let mut piece = vec![0; 64 << 10];
+    for (start, mut end) in data_extents(file, length).into_iter().rev() {
+        while end > start {
+            let size = (end - start).min(piece.len() as u64);
+            let piece = &mut piece[..size as usize];
+            file.read_exact_at(piece, end - size)?;
+            if let Some(last) = piece.iter().rposition(|&byte| byte != 0) {
+                return Ok(end - size + last as u64 + 1);
+            }
+            end -= size;
         }
     }
-    let known = if end == 0 { length } else { end.min(length) };
-    known as usize
+    Ok(0)
+}
+
+/// The parts of a file that are not holes; all of it on file systems that cannot tell.
+fn data_extents(file: &File, length: u64) -> Vec<(u64, u64)> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let data = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            Err(Errno::NXIO) => return extents,
+            Err(_) => return vec![(0, length)],
+        };
+        let hole = rustix::fs::seek(file, SeekFrom::Hole(data)).unwrap_or(length);
+        let end = hole.min(length);
+        if end <= data {
+            break;
+        }
+        extents.push((data, end));
+        at = end;
+    }
+    extents
 }
 
 #[cfg(test)]
