@@ -10,7 +10,7 @@
 //!   started again after that crash. If transactions are missing in between, they were damaged.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ pub struct LogReader {
     current: Option<OpenLog>,
     /// The last zxid that was read, or the one before `from`.
     last: Zxid,
+    /// Where the last file was cut off by a crash.
+    torn: Option<(PathBuf, u64)>,
 }
 
 #[derive(Debug)]
@@ -77,7 +79,8 @@ impl LogReader {
     pub fn open(dir: &Path, from: Zxid) -> Result<Self, LogError> {
         let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
         let waiting = logs_from(&logs, from).to_vec().into();
-        Ok(Self { from, waiting, current: None, last: Zxid(from.0.saturating_sub(1)) })
+        let last = Zxid(from.0.saturating_sub(1));
+        Ok(Self { from, waiting, current: None, last, torn: None })
     }
 
     /// Bytes of the files not finished yet, padding included (`getStorageSize`).
@@ -85,6 +88,11 @@ impl LogReader {
         let current = self.current.as_ref().map_or(0, |log| log.map.len() as u64);
         let size = |log: &DataFile| log.path.metadata().map_or(0, |meta| meta.len());
         current + self.waiting.iter().map(size).sum::<u64>()
+    }
+
+    /// The last file, and where a crash cut off the last write to it; known once everything is read.
+    pub fn torn_end(&self) -> Option<(&Path, u64)> {
+        self.torn.as_ref().map(|(path, offset)| (path.as_path(), *offset))
     }
 
     /// The next transaction; `None` behind the last one.
@@ -110,7 +118,12 @@ impl LogReader {
                 Err(stop) => {
                     let tail = scan.tail(stop);
                     self.check_tail(tail)?;
-                    self.current = None;
+                    let finished = self.current.take();
+                    if let (Tail::Torn { offset, .. }, Some(log)) = (tail, finished)
+                        && self.waiting.is_empty()
+                    {
+                        self.torn = Some((log.path, offset as u64));
+                    }
                 }
             }
         };
@@ -176,6 +189,15 @@ impl LogReader {
             }
         }
     }
+}
+
+/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads the
+/// file too. The caller owns the directory.
+pub(super) fn cut_torn_end(path: &Path, offset: u64) -> Result<(), LogError> {
+    warn!("cutting the log file {} at byte {offset}, where a write was cut off", path.display());
+    let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
+    file.set_len(offset).map_err(LogError::io("truncate", path))?;
+    file.sync_all().map_err(LogError::io("flush", path))
 }
 
 /// Whether a log's bytes reach beyond its header, and that is not all zeros.
@@ -295,6 +317,10 @@ mod tests {
         let torn = &bytes[..bytes.len() - 3000 - 20];
         fs::write(dir.path().join("log.1"), torn).unwrap();
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4]);
+        let mut reader = LogReader::open(dir.path(), Zxid(3)).unwrap();
+        while reader.next_record().unwrap().is_some() {}
+        let log = dir.path().join("log.1");
+        assert_eq!(reader.torn_end(), Some((log.as_path(), 412)));
         file(dir.path(), 5..=6);
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4, 5, 6]);
         // Without what follows 4, the next file proves that something is missing.

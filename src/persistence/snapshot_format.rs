@@ -59,7 +59,7 @@ pub struct SnapshotTail {
 pub struct SnapshotDigest {
     /// The last transaction applied at that moment; 0 if none was.
     pub zxid: Zxid,
-    /// How it is computed, 2.
+    /// How it is computed: 2, also where there is none yet. Below 2 it stands as text in the file.
     pub version: i32,
     /// The digest.
     pub digest: i64,
