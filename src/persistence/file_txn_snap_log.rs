@@ -10,8 +10,8 @@
 //!  no      | no          | nothing is known: zxid -1, the server waits to be synchronised
 //! ```
 //!
-//! A snapshot is fuzzy: it may hold what transactions after its zxid did. Replay applies them again,
-//! and the tree's rules for conflicts make the result exact.
+//! A snapshot is fuzzy: it may hold what transactions after its zxid did. Replay applies them
+//! again, and the tree's rules for conflicts make the result exact.
 
 use std::time::{Duration, Instant};
 

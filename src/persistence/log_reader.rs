@@ -90,7 +90,8 @@ impl LogReader {
         current + self.waiting.iter().map(size).sum::<u64>()
     }
 
-    /// The last file, and where a crash cut off the last write to it; known once everything is read.
+    /// The last file, and where a crash cut off the last write to it; known once everything is
+    /// read.
     pub fn torn_end(&self) -> Option<(&Path, u64)> {
         self.torn.as_ref().map(|(path, offset)| (path.as_path(), *offset))
     }
@@ -191,8 +192,8 @@ impl LogReader {
     }
 }
 
-/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads the
-/// file too. The caller owns the directory.
+/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads
+/// the file too. The caller owns the directory.
 pub(super) fn cut_torn_end(path: &Path, offset: u64) -> Result<(), LogError> {
     warn!("cutting the log file {} at byte {offset}, where a write was cut off", path.display());
     let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;

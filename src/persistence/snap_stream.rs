@@ -119,8 +119,8 @@ impl SnapOutput {
 }
 
 /// A file that is written out while it grows. Left alone, the kernel gathers hundreds of megabytes
-/// and writes them at once, and each flush of the transaction log waits in the same queue. Its pages
-/// are also of no use in the cache: nobody reads a snapshot soon.
+/// and writes them at once, and each flush of the transaction log waits in the same queue. Its
+/// pages are also of no use in the cache: nobody reads a snapshot soon.
 pub(super) struct PacedFile {
     file: File,
     written: u64,
@@ -286,8 +286,8 @@ fn invalid(reason: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// "abcdabcdabcd..." of 70,000 bytes, packed by snappy-java 1.1.10 in writes of 1,000 bytes: the
-    /// lengths of its blocks and what they unpack to.
+    /// "abcdabcdabcd..." of 70,000 bytes, packed by snappy-java 1.1.10 in writes of 1,000 bytes:
+    /// the lengths of its blocks and what they unpack to.
     #[test]
     fn blocks_are_cut_where_snappy_java_cuts_them() {
         let bytes: Vec<u8> = (0..70_000_u32).map(|index| b"abcd"[index as usize % 4]).collect();
