@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::client::validate_path;
+use crate::proto::path::validate_path;
 
 /// Drives a ZooKeeper-compatible server over the wire and measures it.
 #[derive(Debug, Clone, clap::Args)]
