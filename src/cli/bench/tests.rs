@@ -236,6 +236,17 @@ fn a_server_that_takes_no_session_is_an_error_with_its_address() {
     assert!(error.contains(&name) && error.contains("maxClientCnxns"), "{error}");
 }
 
+#[test]
+fn a_server_that_cannot_be_is_refused_at_once() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let names = ["127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1/path", &closed];
+    let reasons = ["not several", "--root", "refused"];
+    for (name, reason) in names.into_iter().zip(reasons) {
+        let error = Target::resolve(name, 30_000).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error} instead of {reason}");
+    }
+}
+
 /// An event for a connection.
 fn event() -> Vec<u8> {
     let event = WatcherEvent { kind: 3, state: 3, path: "/bench/data0000".into() };

@@ -64,7 +64,9 @@ impl Watch<'_> {
                 stats.reset();
             }
             phase = seen;
-            pool.check_drain(round_since)?;
+            if pool.is_overdue(round_since) {
+                return Err(round.late());
+            }
             for &ready in &ready {
                 pool.serve(ready, |now, incoming| {
                     round.take(now, incoming, &mut stats, phase, || fired.push(ready.index))
@@ -149,6 +151,13 @@ struct Round {
 impl Round {
     fn is_over(&self) -> bool {
         self.events == 0 && self.replies == 0
+    }
+
+    fn late(&self) -> BenchError {
+        let Self { events, replies, .. } = self;
+        BenchError::Protocol(format!(
+            "{events} events and {replies} replies are missing a minute after a set"
+        ))
     }
 
     fn take(
