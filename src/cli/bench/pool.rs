@@ -82,8 +82,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Does what a connection is ready for: sends what waits, and hands what has come to `on`. Returns the time of
-    /// the last read, `None` if nothing had come.
+    /// Does what a connection is ready for: sends what waits, and hands what has come to `on`.
+    /// Returns the time of the last read, `None` if nothing had come.
     pub(super) fn serve(
         &mut self,
         ready: Ready,

@@ -1,4 +1,5 @@
-//! The load generator against a server of this file that answers as it is told to, and some of its misbehaviour.
+//! The load generator against a server of this file that answers as it is told to, and some of its
+//! misbehaviour.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,8 +21,8 @@ use super::watch::Watch;
 use super::workload::{Children, Fill, GetSet, Numbered, Run, Workload};
 use crate::proto::{ErrorCode, OpCode};
 
-/// What the server answers to a request of some connection: the frames to send, each without its length; `None`
-/// closes the connection.
+/// What the server answers to a request of some connection: the frames to send, each without its
+/// length; `None` closes the connection.
 type Answer = fn(header: &RequestHeader, body: &[u8]) -> Option<Vec<Vec<u8>>>;
 
 /// The same, by a server whose connections know of each other and which may send by itself.
@@ -90,7 +91,8 @@ fn reply(header: &RequestHeader, err: i32, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A good answer of the right length to what the workloads of these tests ask, with values of 10 bytes.
+/// A good answer of the right length to what the workloads of these tests ask, with values of 10
+/// bytes.
 fn well(header: &RequestHeader, body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let op = OpCode::from_code(header.kind)?;
     let path_bytes = body.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);

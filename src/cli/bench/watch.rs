@@ -1,7 +1,8 @@
 //! Watch fan-out: sessions watch one znode and one more session writes it.
 //!
-//! A round is one set, an event at every watching session and, with one-shot watches, a getData of each that leaves
-//! the next watch. The next round starts when all of that is answered, so no event is ever merged with another.
+//! A round is one set, an event at every watching session and, with one-shot watches, a getData of
+//! each that leaves the next watch. The next round starts when all of that is answered, so no event
+//! is ever merged with another.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
