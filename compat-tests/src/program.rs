@@ -1,8 +1,12 @@
-//! Runs external programs (clients, compilers, scripts) with a time limit.
+//! Compiles the client programs, and runs external programs with a time limit.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::cache::{cache_dir, crate_dir, target_dir};
 
 /// What a program left behind.
 #[derive(Debug)]
@@ -59,4 +63,79 @@ pub fn output(command: Command, input: &str, limit: Duration) -> String {
         finished.stderr
     );
     finished.stdout
+}
+
+/// Compiles all of `programs/<folder>/*.java` against Apache's client and `libraries`, once per
+/// change of the sources; gives the folder of the classes.
+pub fn compile_java(folder: &str, libraries: &[PathBuf]) -> PathBuf {
+    let sources = sources(folder, "java");
+    compiled(folder, &sources, |into| {
+        let mut javac = Command::new("javac");
+        javac.arg("-d").arg(into).arg("-cp").arg(class_path(libraries)).args(&sources);
+        javac
+    })
+}
+
+/// Compiles `programs/c/<name>.c` with libzookeeper_mt; gives the program.
+pub fn compile_c(name: &str) -> PathBuf {
+    let source = crate_dir().join("programs/c").join(name).with_extension("c");
+    let folder = compiled(&format!("c-{name}"), std::slice::from_ref(&source), |into| {
+        let library = cache_dir().join("libzookeeper");
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-std=c11", "-Wall", "-Werror", "-DTHREADED", "-D_GNU_SOURCE"]);
+        gcc.arg("-I").arg(library.join("include/zookeeper")).arg(&source);
+        gcc.arg("-L").arg(library.join("lib")).args(["-lzookeeper_mt", "-lpthread"]);
+        gcc.arg(format!("-Wl,-rpath,{}", library.join("lib").display()));
+        gcc.arg("-o").arg(into.join("program"));
+        gcc
+    });
+    folder.join("program")
+}
+
+/// A command that runs a Java class with Apache's client 3.9.3, `class_folders` and `-cp` jars.
+pub fn apache_java(libraries: &[PathBuf]) -> Command {
+    let mut java = Command::new("java");
+    java.arg("-cp").arg(class_path(libraries));
+    java
+}
+
+fn class_path(libraries: &[PathBuf]) -> String {
+    let apache = cache_dir().join("apache-3.9.3/lib/*");
+    let all = libraries.iter().chain([&apache]);
+    let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
+    format!("{}:{}", all.join(":"), crate_dir().join("conf").display())
+}
+
+fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = crate_dir().join("programs").join(folder);
+    let entries = std::fs::read_dir(&folder).expect("a folder of programs");
+    let paths = entries.map(|entry| entry.expect("a file").path());
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    found.sort();
+    found
+}
+
+/// Runs a compiler into a folder that is named by the text of its sources, unless it is there.
+/// Test threads do so side by side, so the folder appears whole, by a rename.
+fn compiled(name: &str, sources: &[PathBuf], compiler: impl FnOnce(&Path) -> Command) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    for source in sources {
+        std::fs::read(source).expect("a program's source").hash(&mut hasher);
+    }
+    cache_dir().hash(&mut hasher);
+    let parent = target_dir().join("compat-programs");
+    let folder = parent.join(format!("{name}-{:016x}", hasher.finish()));
+    if folder.exists() {
+        return folder;
+    }
+    std::fs::create_dir_all(&parent).expect("a folder for compiled programs");
+    let fresh = tempfile::tempdir_in(&parent).expect("a temporary folder");
+    output(compiler(fresh.path()), "", Duration::from_secs(120));
+    let fresh = fresh.keep();
+    // Another thread may have been first; its result is the same.
+    if std::fs::rename(&fresh, &folder).is_err() {
+        std::fs::remove_dir_all(&fresh).expect("a folder that nobody needs");
+    }
+    folder
 }

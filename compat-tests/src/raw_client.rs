@@ -241,11 +241,8 @@ impl RawClient {
 
     /// Proves an identity, such as `digest` and `user:password`.
     pub fn add_auth(&mut self, scheme: &str, credentials: &str) -> io::Result<Reply> {
-        let packet = AuthPacket {
-            kind: 0,
-            scheme: Some(scheme.into()),
-            auth: Some(credentials.as_bytes()),
-        };
+        let packet =
+            AuthPacket { kind: 0, scheme: Some(scheme.into()), auth: Some(credentials.as_bytes()) };
         self.put_frame(|out| {
             RequestHeader { xid: AUTH_XID, kind: op::AUTH }.write(out);
             packet.write(out);

@@ -222,12 +222,13 @@ impl Server {
 
     /// The whole answer to a four-letter word.
     pub fn four_letter_word(&self, word: &str) -> String {
-        self.try_four_letter_word(word).unwrap_or_else(|e| panic!("{} to {word}: {e}", self.kind))
+        self.try_four_letter_word(word, Duration::from_secs(30))
+            .unwrap_or_else(|e| panic!("{} to {word}: {e}", self.kind))
     }
 
-    fn try_four_letter_word(&self, word: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.address(), Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    fn try_four_letter_word(&self, word: &str, limit: Duration) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&self.address(), limit)?;
+        stream.set_read_timeout(Some(limit))?;
         stream.write_all(word.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -237,8 +238,10 @@ impl Server {
 
     fn wait_until_serving(&mut self) {
         let deadline = Instant::now() + START_LIMIT;
-        // A server that listens but has not loaded its data answers "not currently serving".
-        while !matches!(self.try_four_letter_word("srvr"), Ok(text) if text.contains("Zxid")) {
+        // A server that listens but has not loaded its data answers "not currently serving", and
+        // Apache at times not at all: then only the next connection is answered.
+        let limit = Duration::from_secs(1);
+        while !matches!(self.try_four_letter_word("srvr", limit), Ok(t) if t.contains("Zxid")) {
             if let Some(status) = self.process.try_wait().expect("the state of a child") {
                 panic!("{} ended at its start with {status}:\n{}", self.kind, self.log_tail());
             }

@@ -1,0 +1,58 @@
+//! Java's zkCli, unchanged, in a session of every command (`programs/zkcli/commands.txt`) prints
+//! of the server under test what it prints of Apache.
+
+use std::process::Command;
+use std::time::Duration;
+
+use compat_tests::cache::{cache_dir, crate_dir};
+use compat_tests::program::run;
+use compat_tests::server::{Home, ServerUnderTest};
+use compat_tests::transcript;
+
+/// Starts of lines whose rest is another on every run.
+const VARYING: [&str; 7] =
+    ["cZxid", "mZxid", "pZxid", "ctime", "mtime", "ephemeralOwner = 0x1", "ZooKeeper CLI version"];
+
+/// A line that is a list, in order: the ephemerals of a session come in the order of a hash.
+fn sorted_list(line: &str) -> String {
+    let Some(list) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) else {
+        return line.into();
+    };
+    let mut names: Vec<&str> = list.split(", ").collect();
+    names.sort_unstable();
+    format!("[{}]", names.join(", "))
+}
+
+#[test]
+fn every_command() {
+    let kind = ServerUnderTest::from_env();
+    let server = kind.start(Home::new(&["extendedTypesEnabled=true"]));
+    let commands = std::fs::read_to_string(crate_dir().join("programs/zkcli/commands.txt"))
+        .expect("a list of commands");
+    let mut seen = String::new();
+    let mut cli = Command::new(crate_dir().join("apache"));
+    cli.args(["3.9.3", "cli", "-server"]).arg(server.address().to_string());
+    cli.env("COMPAT_CACHE", cache_dir());
+    let finished = run(cli, &commands, Duration::from_secs(120));
+    let mut lines = finished.stdout.lines().peekable();
+    let mut events = Vec::new();
+    while let Some(line) = lines.next() {
+        // Events are printed by another thread, amid the answers: they come last here.
+        if line == "WATCHER::" {
+            lines.next_if(|line| line.is_empty());
+            let event = lines.next().unwrap_or_default();
+            events.push(event.split(" zxid").next().unwrap_or_default());
+            continue;
+        }
+        let varying = VARYING.iter().find(|start| line.starts_with(**start));
+        seen += &varying.map_or_else(|| sorted_list(line), |start| format!("{start}..."));
+        seen += "\n";
+    }
+    events.iter().for_each(|event| seen += &format!("event {event}\n"));
+    // Errors are printed to standard error, between the log's lines.
+    let errors = finished.stderr.lines().filter(|line| !line.starts_with(|c: char| c.is_numeric()));
+    errors.for_each(|line| seen += &format!("error {line}\n"));
+    seen += &format!("ended with {:?}\n", finished.status.code());
+    let seen = seen.replace(&server.address().to_string(), "SERVER");
+    transcript::check(kind, "zkcli", &seen);
+}
