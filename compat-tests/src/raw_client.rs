@@ -8,8 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use jute::{
-    Acl, AuthPacket, ConnectRequest, ConnectResponse, CreateRequest, CreateTtlRequest, Field, Id,
-    ReplyHeader, RequestHeader, WatcherEvent,
+    Acl, AuthPacket, ConnectRequest, ConnectResponse, CreateRequest, CreateTtlRequest,
+    ExistsRequest, Field, Id, ReplyHeader, RequestHeader, WatcherEvent,
 };
 
 /// Opcodes (`ZooDefs.OpCode`) that the harness sends.
@@ -271,6 +271,12 @@ impl RawClient {
             }
             _ => self.queue(op::CREATE, &CreateRequest { path, data, acl, flags }),
         };
+    }
+
+    /// Whether there is such a node.
+    pub fn exists(&mut self, path: &str) -> io::Result<bool> {
+        let reply = self.call(op::EXISTS, &ExistsRequest { path: path.into(), watch: false })?;
+        Ok(reply.header.err == 0)
     }
 
     /// Closes the session and the connection.
