@@ -32,40 +32,48 @@ fn read_nodes(client: &mut RawClient) -> io::Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     let mut level = vec!["/".to_string()];
     while !level.is_empty() {
-        let mut below = Vec::new();
+        let mut parents = Vec::new();
         let mut line = String::new();
-        // Three requests per node; the answers come in their order.
+        // Two requests per node; the answers come in their order.
         let request = |client: &mut RawClient, index: usize| {
-            let path = level[index / 3].as_str().into();
-            match index % 3 {
+            let path = level[index / 2].as_str().into();
+            match index % 2 {
                 0 => client.queue(op::GET_DATA, &GetDataRequest { path, watch: false }),
-                1 => client.queue(op::GET_ACL, &GetAclRequest { path }),
-                _ => client.queue(op::GET_CHILDREN, &GetChildrenRequest { path, watch: false }),
+                _ => client.queue(op::GET_ACL, &GetAclRequest { path }),
             };
         };
-        client.pipeline(level.len() * 3, WINDOW * 3, request, |index, reply| {
-            let path = &level[index / 3];
+        client.pipeline(level.len() * 2, WINDOW * 2, request, |index, reply| {
+            let path = &level[index / 2];
             assert_eq!(reply.header.err, 0, "a read of {path} by the super identity");
-            match index % 3 {
-                0 => {
-                    let got: GetDataResponse<'_> = reply.record();
-                    line = format!("data={} {}", data(got.data), stat(&got.stat));
+            if index % 2 == 0 {
+                let got: GetDataResponse<'_> = reply.record();
+                line = format!("data={} {}", data(got.data), stat(&got.stat));
+                if got.stat.num_children > 0 {
+                    parents.push(path.clone());
                 }
-                1 => {
-                    let got: GetAclResponse<'_> = reply.record();
-                    let _ = write!(line, " acl={}", acl(&got.acl));
-                    all.insert(path.clone(), std::mem::take(&mut line));
-                }
-                _ => {
-                    let got: GetChildrenResponse<'_> = reply.record();
-                    let parent = if path == "/" { "" } else { path };
-                    below.extend(got.children.iter().map(|name| format!("{parent}/{name}")));
-                }
+            } else {
+                let got: GetAclResponse<'_> = reply.record();
+                let _ = write!(line, " acl={}", acl(&got.acl));
+                all.insert(path.clone(), std::mem::take(&mut line));
             }
         })?;
-        level = below;
+        level = children(client, &parents)?;
     }
     Ok(all)
+}
+
+fn children(client: &mut RawClient, parents: &[String]) -> io::Result<Vec<String>> {
+    let mut below = Vec::new();
+    let request = |client: &mut RawClient, index: usize| {
+        let path = parents[index].as_str().into();
+        client.queue(op::GET_CHILDREN, &GetChildrenRequest { path, watch: false });
+    };
+    client.pipeline(parents.len(), WINDOW, request, |index, reply| {
+        let got: GetChildrenResponse<'_> = reply.record();
+        let parent = parents[index].trim_end_matches('/');
+        below.extend(got.children.iter().map(|name| format!("{parent}/{name}")));
+    })?;
+    Ok(below)
 }
 
 fn data(data: Option<&[u8]>) -> String {
