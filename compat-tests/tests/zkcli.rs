@@ -1,12 +1,12 @@
-//! Java's zkCli, unchanged, in a session of every command (`programs/zkcli/commands.txt`) prints
-//! of the server under test what it prints of Apache.
+//! A session of every command of zkCli (`programs/zkcli/commands.txt`): Java's shell, unchanged,
+//! prints of the server under test what it prints of Apache, and our own shell prints the same.
 
 use std::process::Command;
 use std::time::Duration;
 
 use compat_tests::cache::{cache_dir, crate_dir};
-use compat_tests::program::run;
-use compat_tests::server::{Home, ServerUnderTest};
+use compat_tests::program::{Finished, run};
+use compat_tests::server::{Home, ServerUnderTest, gamekeeper_binary};
 use compat_tests::transcript;
 
 /// Starts of lines whose rest is another on every run.
@@ -36,17 +36,9 @@ fn with_identities_in_order(text: &str) -> Vec<&str> {
     lines
 }
 
-#[test]
-fn every_command() {
-    let kind = ServerUnderTest::from_env();
-    let server = kind.start(Home::new(&["extendedTypesEnabled=true"]));
-    let commands = std::fs::read_to_string(crate_dir().join("programs/zkcli/commands.txt"))
-        .expect("a list of commands");
+/// What a shell printed, in an order and with words that are the same on every run.
+fn transcript_of(finished: &Finished) -> String {
     let mut seen = String::new();
-    let mut cli = Command::new(crate_dir().join("apache"));
-    cli.args(["3.9.3", "cli", "-server"]).arg(server.address().to_string());
-    cli.env("COMPAT_CACHE", cache_dir());
-    let finished = run(cli, &commands, Duration::from_secs(120));
     let answers = with_identities_in_order(&finished.stdout);
     let mut lines = answers.iter().copied().peekable();
     let mut events = Vec::new();
@@ -66,7 +58,36 @@ fn every_command() {
     // Errors are printed to standard error, between the log's lines.
     let errors = finished.stderr.lines().filter(|line| !line.starts_with(|c: char| c.is_numeric()));
     errors.for_each(|line| seen += &format!("error {line}\n"));
-    seen += &format!("ended with {:?}\n", finished.status.code());
-    let seen = seen.replace(&server.address().to_string(), "SERVER");
+    seen + &format!("ended with {:?}\n", finished.status.code())
+}
+
+/// Runs every command in a shell on a fresh server and compares.
+fn every_command(mut shell: Command) {
+    let kind = ServerUnderTest::from_env();
+    let server = kind.start(Home::new(&["extendedTypesEnabled=true"]));
+    let commands = std::fs::read_to_string(crate_dir().join("programs/zkcli/commands.txt"))
+        .expect("a list of commands");
+    let address = server.address().to_string();
+    shell.args(["-server", &address]).env("COMPAT_CACHE", cache_dir());
+    let finished = run(shell, &commands, Duration::from_secs(120));
+    let seen = transcript_of(&finished).replace(&address, "SERVER");
     transcript::check(kind, "zkcli", &seen);
+}
+
+#[test]
+fn javas_shell() {
+    let mut shell = Command::new(crate_dir().join("apache"));
+    shell.args(["3.9.3", "cli"]);
+    every_command(shell);
+}
+
+#[test]
+fn our_shell() {
+    // The expected transcript is Java's shell's.
+    if std::env::var_os("COMPAT_RECORD").is_some() {
+        return;
+    }
+    let mut shell = Command::new(gamekeeper_binary());
+    shell.arg("cli");
+    every_command(shell);
 }
