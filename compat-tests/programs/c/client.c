@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include <zookeeper.h>
 
 #define WAIT_SECONDS 30
@@ -268,21 +270,51 @@ static void pipelined(zhandle_t *zh) {
     printf("pipelined: %d answers, %d out of order\n", answers, out_of_order);
 }
 
-static void sessions(zhandle_t *zh, const char *address) {
+/* Leaves a session with an ephemeral node behind: in a process that ends without a close, as a
+ * handle that is still there would connect again. Runs before the threads of other handles. */
+static clientid_t left_behind(const char *address) {
+    clientid_t id = {0};
+    int ends[2];
+    if (pipe(ends) != 0) exit(1);
+    pid_t child = fork();
+    if (child == 0) {
+        struct events events = {"first owner"};
+        zhandle_t *zh = zookeeper_init(address, watch, 30000, NULL, &events, 0);
+        next(&events, ZOO_CONNECTED_STATE);
+        say("create an ephemeral",
+            zoo_create(zh, "/left", "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, NULL, 0));
+        printf("granted %d\n", zoo_recv_timeout(zh));
+        fflush(stdout);
+        ssize_t written = write(ends[1], zoo_client_id(zh), sizeof id);
+        _exit(written == sizeof id ? 0 : 1);
+    }
+    if (read(ends[0], &id, sizeof id) != sizeof id) exit(1);
+    waitpid(child, NULL, 0);
+    return id;
+}
+
+static void sessions(zhandle_t *other, struct events *others, const char *address,
+                     clientid_t left) {
     struct Stat stat;
-    clientid_t id = *zoo_client_id(zh);
-    printf("granted %d\n", zoo_recv_timeout(zh));
-    struct events taker = {"taker"}, thief = {"thief"};
-    zhandle_t *second = zookeeper_init(address, watch, 30000, &id, &taker, 0);
+    struct events taker = {"taker"}, thief = {"thief"}, gone = {"its ephemeral"};
+    zhandle_t *second = zookeeper_init(address, watch, 30000, &left, &taker, 0);
     next(&taker, ZOO_CONNECTED_STATE);
     printf("the same session: %s\n",
-           zoo_client_id(second)->client_id == id.client_id ? "yes" : "no");
-    say("its ephemeral", zoo_exists(second, "/c/node 1-", 0, &stat));
+           zoo_client_id(second)->client_id == left.client_id ? "yes" : "no");
+    say("its ephemeral", zoo_exists(second, "/left", 0, &stat));
+    /* A close does not wait for its answer. */
+    say("wexists", zoo_wexists(other, "/left", watch, &gone, &stat));
     say("close", zookeeper_close(second));
-    memset(id.passwd, 1, sizeof id.passwd);
-    zhandle_t *third = zookeeper_init(address, watch, 30000, &id, &thief, 0);
+    next(&gone, 0);
+    clientid_t wrong = *zoo_client_id(other);
+    memset(wrong.passwd, 1, sizeof wrong.passwd);
+    zhandle_t *third = zookeeper_init(address, watch, 30000, &wrong, &thief, 0);
     next(&thief, ZOO_EXPIRED_SESSION_STATE);
     zookeeper_close(third);
+    /* The attempt has cut the true owner off, who comes back to the same session. */
+    next(others, ZOO_CONNECTING_STATE);
+    next(others, ZOO_CONNECTED_STATE);
+    say("the true owner", zoo_exists(other, "/c", 0, &stat));
 }
 
 int main(int argc, char **argv) {
@@ -291,6 +323,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     zoo_set_debug_level(0);
+    clientid_t left = left_behind(argv[1]);
     struct events mine = {"session"}, others = {"other session"};
     zhandle_t *zh = zookeeper_init(argv[1], watch, 30000, NULL, &mine, 0);
     zhandle_t *other = zookeeper_init(argv[1], watch, 30000, NULL, &others, 0);
@@ -302,9 +335,7 @@ int main(int argc, char **argv) {
     watches(zh, other);
     auth(zh, other);
     pipelined(zh);
-    sessions(zh, argv[1]);
-    struct Stat stat;
-    say("ephemerals of the closed session", zoo_exists(other, "/c/node 1-", 0, &stat));
+    sessions(other, &others, argv[1], left);
     zookeeper_close(other);
     zookeeper_close(zh);
     return 0;

@@ -57,7 +57,11 @@ public final class Operations {
             Collections.sort(paths);
             return paths;
         });
-        Transcript.call("ephemerals below", () -> zk.getEphemerals("/ops/ephemeral_"));
+        Transcript.call("ephemerals below", () -> {
+            List<String> paths = zk.getEphemerals("/ops/ephemeral_");
+            Collections.sort(paths);
+            return paths;
+        });
     }
 
     private static void readAndChange() throws Exception {
