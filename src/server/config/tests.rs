@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::known_keys::KNOWN_KEYS;
 use super::*;
+use crate::auth::DigestAlgorithm;
 
 /// What a file of these lines, beside `myid` and other files, amounts to. `DIR` stands for the
 /// directory of the file in texts and in errors; `dataDir` is `DIR` unless a line says otherwise.
@@ -79,7 +80,7 @@ fn defaults_are_apaches() {
     };
     assert_eq!(config.container, container);
     assert!(!config.auth.skip_acl && config.auth.digest_enabled);
-    assert_eq!(config.auth.digest_algorithm, AclDigestAlgorithm::Sha1);
+    assert_eq!(config.auth.digest_algorithm, DigestAlgorithm::Sha1);
     assert_eq!(config.auth.enforced_schemes, None);
     assert_eq!(config.four_letter.whitelist, BTreeSet::from(["srvr".to_owned()]));
     assert!(!config.reconfig_enabled && !config.extended_types_enabled);
