@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
-use gamekeeper::cli::{bench, four_letter_word, purge, server, shell};
+use gamekeeper::cli::{bench, four_letter_word, purge, server, shell, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,6 +23,8 @@ enum Command {
     Purge(Words),
     /// Drive a server with load and measure it.
     Bench(bench::Args),
+    /// Print name, version and date.
+    Version,
 }
 
 /// Arguments in a form of ZooKeeper's own, which the subcommand reads itself.
@@ -39,5 +41,6 @@ fn main() -> ExitCode {
         Command::FourLetterWord(args) => four_letter_word::run(&args.words),
         Command::Purge(args) => purge::run(&args.words),
         Command::Bench(args) => bench::run(args),
+        Command::Version => version::run(),
     }
 }

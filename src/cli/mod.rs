@@ -5,3 +5,4 @@ pub mod four_letter_word;
 pub mod purge;
 pub mod server;
 pub mod shell;
+pub mod version;

@@ -10,12 +10,14 @@
 //!   started again after that crash. If transactions are missing in between, they were damaged.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 use tracing::warn;
 
 use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES, LogScan, Tail};
@@ -32,13 +34,15 @@ pub struct LogReader {
     current: Option<OpenLog>,
     /// The last zxid that was read, or the one before `from`.
     last: Zxid,
+    /// Where the last file was cut off by a crash.
+    torn: Option<(PathBuf, u64)>,
 }
 
 #[derive(Debug)]
 struct OpenLog {
     path: PathBuf,
     map: Mmap,
-    /// Where the file's data ends; behind it there are only holes.
+    /// Where the file's data ends; behind it there are only zeros.
     data_end: usize,
     position: usize,
 }
@@ -75,7 +79,8 @@ impl LogReader {
     pub fn open(dir: &Path, from: Zxid) -> Result<Self, LogError> {
         let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
         let waiting = logs_from(&logs, from).to_vec().into();
-        Ok(Self { from, waiting, current: None, last: Zxid(from.0.saturating_sub(1)) })
+        let last = Zxid(from.0.saturating_sub(1));
+        Ok(Self { from, waiting, current: None, last, torn: None })
     }
 
     /// Bytes of the files not finished yet, padding included (`getStorageSize`).
@@ -83,6 +88,12 @@ impl LogReader {
         let current = self.current.as_ref().map_or(0, |log| log.map.len() as u64);
         let size = |log: &DataFile| log.path.metadata().map_or(0, |meta| meta.len());
         current + self.waiting.iter().map(size).sum::<u64>()
+    }
+
+    /// The last file, and where a crash cut off the last write to it; known once everything is
+    /// read.
+    pub fn torn_end(&self) -> Option<(&Path, u64)> {
+        self.torn.as_ref().map(|(path, offset)| (path.as_path(), *offset))
     }
 
     /// The next transaction; `None` behind the last one.
@@ -108,7 +119,12 @@ impl LogReader {
                 Err(stop) => {
                     let tail = scan.tail(stop);
                     self.check_tail(tail)?;
-                    self.current = None;
+                    let finished = self.current.take();
+                    if let (Tail::Torn { offset, .. }, Some(log)) = (tail, finished)
+                        && self.waiting.is_empty()
+                    {
+                        self.torn = Some((log.path, offset as u64));
+                    }
                 }
             }
         };
@@ -138,7 +154,8 @@ impl LogReader {
                 bytes.join(" ")
             )));
         }
-        let data_end = data_end(&opened, map.len());
+        let data_end = data_end(&opened, map.len() as u64).map_err(LogError::io("read", &path))?;
+        let data_end = (data_end as usize).max(LOG_HEADER_BYTES);
         Ok(Some(OpenLog { path, map, data_end, position: LOG_HEADER_BYTES }))
     }
 
@@ -175,6 +192,15 @@ impl LogReader {
     }
 }
 
+/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads
+/// the file too. The caller owns the directory.
+pub(super) fn cut_torn_end(path: &Path, offset: u64) -> Result<(), LogError> {
+    warn!("cutting the log file {} at byte {offset}, where a write was cut off", path.display());
+    let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
+    file.set_len(offset).map_err(LogError::io("truncate", path))?;
+    file.sync_all().map_err(LogError::io("flush", path))
+}
+
 /// Whether a log's bytes reach beyond its header, and that is not all zeros.
 fn has_header(bytes: &[u8]) -> bool {
     bytes.get(..LOG_HEADER_BYTES).is_some_and(|header| header != [0; LOG_HEADER_BYTES])
@@ -199,19 +225,44 @@ pub(super) fn remove_empty_tail(dir: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Where the last data of a file ends, so that padding nobody has written need not be read. File
-/// systems that cannot tell say that all of it is data.
-fn data_end(file: &File, length: usize) -> usize {
-    let length = length as u64;
-    let mut end = 0;
-    while let Ok(data) = rustix::fs::seek(file, SeekFrom::Data(end)) {
-        match rustix::fs::seek(file, SeekFrom::Hole(data)) {
-            Ok(hole) if hole > end => end = hole,
-            _ => break,
+/// Where the last byte of a file that is not zero ends. Padding is most of a log: asking the file
+/// system for its holes and looking back from the end reads little of it, where touching it through
+/// the mapping would take seconds.
+fn data_end(file: &File, length: u64) -> io::Result<u64> {
+    let mut piece = vec![0; 64 << 10];
+    for (start, mut end) in data_extents(file, length).into_iter().rev() {
+        while end > start {
+            let size = (end - start).min(piece.len() as u64);
+            let piece = &mut piece[..size as usize];
+            file.read_exact_at(piece, end - size)?;
+            if let Some(last) = piece.iter().rposition(|&byte| byte != 0) {
+                return Ok(end - size + last as u64 + 1);
+            }
+            end -= size;
         }
     }
-    let known = if end == 0 { length } else { end.min(length) };
-    known as usize
+    Ok(0)
+}
+
+/// The parts of a file that are not holes; all of it on file systems that cannot tell.
+fn data_extents(file: &File, length: u64) -> Vec<(u64, u64)> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let data = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            Err(Errno::NXIO) => return extents,
+            Err(_) => return vec![(0, length)],
+        };
+        let hole = rustix::fs::seek(file, SeekFrom::Hole(data)).unwrap_or(length);
+        let end = hole.min(length);
+        if end <= data {
+            break;
+        }
+        extents.push((data, end));
+        at = end;
+    }
+    extents
 }
 
 #[cfg(test)]
@@ -267,6 +318,10 @@ mod tests {
         let torn = &bytes[..bytes.len() - 3000 - 20];
         fs::write(dir.path().join("log.1"), torn).unwrap();
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4]);
+        let mut reader = LogReader::open(dir.path(), Zxid(3)).unwrap();
+        while reader.next_record().unwrap().is_some() {}
+        let log = dir.path().join("log.1");
+        assert_eq!(reader.torn_end(), Some((log.as_path(), 412)));
         file(dir.path(), 5..=6);
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4, 5, 6]);
         // Without what follows 4, the next file proves that something is missing.

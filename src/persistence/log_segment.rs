@@ -4,8 +4,8 @@
 //! Why it is done this way, with figures of ext4 on a virtio disk (`fdatasync` after each batch of
 //! 5,000 bytes; median, CPU per flush):
 //!
-//! * the file grows, or is only `fallocate`d: 180 us, 83 us. Each flush that reaches new blocks must
-//!   also commit to the file system's journal that they are allocated, or no longer unwritten;
+//! * the file grows, or is only `fallocate`d: 180 us, 83 us. Each flush that reaches new blocks
+//!   must also commit to the file system's journal that they are allocated, or no longer unwritten;
 //! * zeros were really written before: 105 us, 50 us. Only data goes to the disk.
 //!
 //! So blocks are *reserved* by `fallocate`, the file's size included, as many at a time as Apache

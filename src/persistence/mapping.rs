@@ -10,9 +10,9 @@ use std::io;
 
 use memmap2::{Advice, Mmap, MmapMut, MmapOptions};
 
-/// Maps a whole file for reading it once from front to back.
+/// Maps a whole log for reading it once from front to back.
 pub(super) fn map_for_reading(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the file is a log or snapshot of this server, which are not shortened while mapped.
+    // SAFETY: the file is a log of this server, which is not shortened while mapped.
     let map = unsafe { Mmap::map(file)? };
     if !map.is_empty() {
         map.advise(Advice::Sequential)?;

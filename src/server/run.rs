@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::admin::AdminState;
 use super::clock;
 use super::config::{ServerConfig, SnapshotCompression};
 use super::driver::Driver;
@@ -97,6 +98,7 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
         take_snapshot(&state, &snapshots)?;
     }
 
+    let admin = AdminState::new(dirs.snapshots(), dirs.logs(), clock::monotonic_ms())?;
     let mailbox = Arc::new(Mailbox::default());
     let is_stopping = Arc::new(AtomicBool::new(false));
     let first_session = first_session_id(STANDALONE_SERVER_ID, clock::wall_ms());
@@ -110,11 +112,12 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     };
     let driver = thread::Builder::new().name("engine".into()).spawn(|| driver.run())?;
 
-    let context = Arc::new(ServerContext { state, mailbox, config: config.clone() });
+    let context = Arc::new(ServerContext { state, mailbox, config: config.clone(), admin });
     let address = config.client_address.expect("a standalone server has a client port");
     let listen_error = |source| ServerError::Listen { address: address.to_string(), source };
-    let factory = ServerCnxnFactory::bind(context, address).map_err(listen_error)?;
+    let factory = ServerCnxnFactory::bind(context.clone(), address).map_err(listen_error)?;
     let local = factory.local_addr()?;
+    context.admin.set_client_port(local.port());
     factory.start(worker_count())?;
     announce(&config, local.port());
 

@@ -59,6 +59,11 @@ impl SessionHandle {
         true
     }
 
+    /// When the session ends unless it is prolonged: the last touch and the timeout together.
+    pub fn expires_at(&self) -> Millis {
+        self.shared.expires_at.load(Ordering::Acquire)
+    }
+
     /// The timeout agreed on with this connection.
     pub fn timeout_ms(&self) -> i32 {
         self.timeout_ms

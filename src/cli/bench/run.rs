@@ -1,4 +1,5 @@
-//! One run of a workload against one server: its znodes, its sessions, the measurement, and the tidying up.
+//! One run of a workload against one server: its znodes, its sessions, the measurement, and the
+//! tidying up.
 
 use std::ops::Range;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The znodes a workload needs: made before a run and deleted after it, in pipelined multis.
 //!
-//! Under the root stand parents with names of letters and digits, and under these the numbered znodes, which are
-//! leaves; a flat fill has its numbered znodes under the root itself.
+//! Under the root stand parents with names of letters and digits, and under these the numbered
+//! znodes, which are leaves; a flat fill has its numbered znodes under the root itself.
 
 use super::driver::{Control, Phase, drive};
 use super::error::BenchError;

@@ -1,7 +1,7 @@
 //! One client connection on its worker (`NIOServerCnxn`, `ZooKeeperServer.processPacket`).
 //!
 //! ```text
-//! Opening --word--> answered, closed
+//! Opening --word--> Asked --answered--> closed
 //!    | connect request
 //! Connecting --session refused--> closed
 //!    | session established
@@ -56,6 +56,8 @@ pub(super) struct ServerCnxn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Opening,
+    /// A four-letter word; nothing more is read.
+    Asked([u8; 4]),
     Connecting,
     Serving,
 }
@@ -106,6 +108,11 @@ impl ServerCnxn {
             if self.socket.is_finished() {
                 return Ok(());
             }
+            if let Phase::Asked(word) = self.phase
+                && !self.cnxn.outbox().is_closing()
+            {
+                self.answer_word(word).await?;
+            }
             let may_read = self.may_read();
             if may_read && !self.input.is_empty() {
                 // What was read before reading was stopped.
@@ -139,6 +146,7 @@ impl ServerCnxn {
     fn may_read(&mut self) -> bool {
         match self.phase {
             Phase::Opening => true,
+            Phase::Asked(_) => false,
             Phase::Connecting => {
                 if self.cnxn.is_established() {
                     self.phase = Phase::Serving;
@@ -168,7 +176,7 @@ impl ServerCnxn {
     fn process(&mut self) -> Result<(), Close> {
         let result = match self.phase {
             Phase::Opening => self.open(),
-            Phase::Connecting => Ok(()),
+            Phase::Asked(_) | Phase::Connecting => Ok(()),
             Phase::Serving => self.serve_requests(),
         };
         self.context.mailbox.post_all(&mut self.to_engine);
@@ -185,7 +193,10 @@ impl ServerCnxn {
     fn open(&mut self) -> Result<(), Close> {
         match opening(&self.input) {
             Opening::Incomplete => return Ok(()),
-            Opening::Word(word) => return self.answer_word(word),
+            Opening::Word(word) => {
+                self.ask(word);
+                return Ok(());
+            }
             Opening::Frame => {}
         }
         let Some(frame) = self.next_frame()? else { return Ok(()) };
@@ -213,16 +224,34 @@ impl ServerCnxn {
         Ok(())
     }
 
-    fn answer_word(&mut self, word: [u8; 4]) -> Result<(), Close> {
-        let argument = self.input.get(4..12).map(|bytes| bytes.to_vec());
-        if &word == b"stmk" && argument.is_none() {
-            return Ok(());
+    /// A four-letter word has come; it is answered once its argument is there too.
+    fn ask(&mut self, word: [u8; 4]) {
+        if self.input.len() >= 4 + self.context.word_argument_bytes(word) {
+            debug!(peer = %self.cnxn.peer, "four-letter word {}", word.escape_ascii());
+            self.received(1);
+            self.phase = Phase::Asked(word);
         }
-        debug!(peer = %self.cnxn.peer, "four-letter word {}", word.escape_ascii());
-        let answer = self.context.answer_word(word, argument.as_deref());
-        self.input.clear();
-        self.cnxn.outbox().raw(answer.as_bytes());
-        Err(Close::AfterReplies)
+    }
+
+    /// Answers a four-letter word. Some take long and wait for the engine: they are not worked out
+    /// on this thread, which has other connections to serve.
+    async fn answer_word(&mut self, word: [u8; 4]) -> Result<(), Close> {
+        let (context, asker) = (self.context.clone(), self.cnxn.id);
+        let input = std::mem::take(&mut self.input);
+        let answer = move || {
+            let argument = 4..4 + context.word_argument_bytes(word);
+            context.answer_word(asker, word, &input[argument])
+        };
+        match tokio::task::spawn_blocking(answer).await {
+            Ok(Some(text)) => {
+                self.cnxn.outbox().raw(text.as_bytes());
+                self.context.state.stats.sent(1);
+                self.cnxn.close();
+                Ok(())
+            }
+            Ok(None) => Err(Close::Now("a telnet client leaves".into())),
+            Err(error) => Err(Close::Now(format!("no answer to a four-letter word: {error}"))),
+        }
     }
 
     fn serve_requests(&mut self) -> Result<(), Close> {

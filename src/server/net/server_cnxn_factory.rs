@@ -1,6 +1,7 @@
 //! Accepts client connections and hands them to the workers (`NIOServerCnxnFactory`).
 //!
-//! Each worker is a thread with an event loop of its own; a connection stays with the worker it was given to.
+//! Each worker is a thread with an event loop of its own; a connection stays with the worker it was
+//! given to.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,6 +24,9 @@ use crate::session::CnxnId;
 
 /// Connections that may wait to be accepted unless `clientPortListenBacklog` says otherwise.
 const BACKLOG_DEFAULT: i32 = 1024;
+
+/// Threads of each worker that work out four-letter words; more words wait.
+const WORD_THREADS_MAX: usize = 2;
 
 /// Accepted connections on their way to a worker.
 type Accepted = (std::net::TcpStream, SocketAddr, AddressSlot);
@@ -69,7 +73,10 @@ impl ServerCnxnFactory {
 
 /// Runs a future on a thread of its own, which ends with the process.
 fn spawn(name: String, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(WORD_THREADS_MAX)
+        .build()?;
     thread::Builder::new().name(name).spawn(move || {
         LocalSet::new().block_on(&runtime, future);
     })?;
@@ -154,7 +161,8 @@ async fn accept_one(
     };
     let prepared = prepare().and_then(|()| stream.into_std());
     match prepared {
-        Ok(stream) => Some((stream, peer, slot)),
+        // An IPv4 client is one, whatever socket it came through.
+        Ok(stream) => Some((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()), slot)),
         Err(error) => {
             warn!(%peer, "cannot serve a connection: {error}");
             None

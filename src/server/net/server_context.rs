@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::processor::ServerState;
-use crate::server::admin;
+use crate::server::admin::{AdminState, four_letter};
 use crate::server::config::ServerConfig;
 use crate::server::mailbox::Mailbox;
-use crate::session::ClientCnxn;
+use crate::session::{ClientCnxn, CnxnId};
 
 /// Everything a connection may need.
 pub struct ServerContext {
@@ -16,6 +16,8 @@ pub struct ServerContext {
     pub mailbox: Arc<Mailbox>,
     /// The configuration.
     pub config: Arc<ServerConfig>,
+    /// What administrators ask for.
+    pub admin: AdminState,
 }
 
 impl ServerContext {
@@ -31,8 +33,14 @@ impl ServerContext {
         self.state.in_process() > limit && cnxn.unfinished() > 0
     }
 
-    /// The answer to a four-letter word.
-    pub fn answer_word(&self, word: [u8; 4], argument: Option<&[u8]>) -> String {
-        admin::four_letter::answer(self, word, argument)
+    /// Bytes that must follow a four-letter word.
+    pub fn word_argument_bytes(&self, word: [u8; 4]) -> usize {
+        four_letter::argument_bytes(self, word)
+    }
+
+    /// The answer to a four-letter word, asked on the connection `asker`; none to close it without
+    /// one. May take long.
+    pub fn answer_word(&self, asker: CnxnId, word: [u8; 4], argument: &[u8]) -> Option<String> {
+        four_letter::answer(self, asker, word, argument)
     }
 }
