@@ -8,7 +8,7 @@ use crate::record::records;
 use crate::{Buffer, Ustring};
 
 records! {
-    /// First packet of a connection. The last field is missing in clients up to 3.3: see `proto::connect`.
+    /// First packet of a connection. The last field is missing in clients up to 3.3: see `docs/FORMATS.md`.
     ConnectRequest<'a> {
         /// Always 0.
         protocol_version: i32,
