@@ -10,6 +10,9 @@ use std::sync::Arc;
 use crate::persistence::LogBatch;
 use crate::proto::{Millis, Zxid};
 
+/// A batch of this many bytes is full: what a torn write can take with it is bounded.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
 /// A batch that grew beyond this many bytes is not kept for the next one: its memory goes back.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
@@ -80,6 +83,7 @@ impl SyncRequestProcessor {
         }
         let delay = self.policy.flush_delay_ms;
         self.batch.count() >= self.policy.batch_max
+            || self.batch.bytes().len() >= BATCH_BYTES_MAX
             || if delay > 0 { now >= self.batch_since + delay } else { is_idle }
     }
 

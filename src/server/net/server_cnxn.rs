@@ -37,8 +37,8 @@ use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
 /// Bytes of replies that may wait before no more requests are read.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of input a connection reads at once.
-const INPUT_BYTES: usize = 64 << 10;
+/// Bytes of input a connection reads at once; one that has nothing to read holds no buffer.
+const INPUT_BYTES: usize = 16 << 10;
 
 /// Requests answered under one hold of the shared lock, so that writes are not kept waiting.
 const READS_PER_HOLD_MAX: u32 = 64;
@@ -121,9 +121,8 @@ impl ServerCnxn {
                     continue;
                 }
             }
-            if self.input.capacity() - self.input.len() < INPUT_BYTES / 4 && !self.input.is_empty()
-            {
-                self.input.reserve(INPUT_BYTES);
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
             }
             tokio::select! {
                 read = read_some(read_half, &mut self.input), if may_read => match read {
