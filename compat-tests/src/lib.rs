@@ -1,1 +1,14 @@
-//! Harness for tests against real ZooKeeper servers and clients.
+//! Harness for tests against real ZooKeeper servers and clients: Apache's servers, this server, the
+//! Java, Curator, C and Kazoo clients, and a raw client of our own to look at everything.
+//!
+//! The harness panics with a message when a part of it fails: it only ever runs inside tests.
+
+pub mod cache;
+pub mod differential;
+pub mod fill;
+pub mod program;
+pub mod raw_client;
+pub mod server;
+pub mod transcript;
+pub mod tree_dump;
+pub mod wire;

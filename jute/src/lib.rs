@@ -22,6 +22,6 @@ mod text;
 pub use error::JuteError;
 pub use field::{Buffer, Field, Ustring};
 pub use reader::{DEFAULT_MAX_BUFFER_BYTES, Reader};
-pub use record::Record;
+pub use record::{Record, RecordVisitor};
 pub use records::*;
 pub use text::decode as decode_text;

@@ -9,6 +9,12 @@ pub trait Record<'a>: Field<'a> {
     fn declaration() -> String;
 }
 
+/// Something to be done with every type of record, for tests over all of them.
+pub trait RecordVisitor<'a> {
+    /// Called with each type.
+    fn visit<R: Record<'a>>(&mut self);
+}
+
 /// Declares records: structs whose fields stand in wire order, and their codec. A record that borrows is
 /// declared with the lifetime `'a`.
 macro_rules! records {
@@ -48,9 +54,9 @@ macro_rules! records {
         }
     )+
 
-        /// The declaration of each record above, in the order of the source.
-        pub(super) fn declarations() -> Vec<String> {
-            vec![$(<$name as $crate::Record>::declaration(),)+]
+        /// Shows the visitor each record above, in the order of the source.
+        pub(super) fn visit<'a>(visitor: &mut impl $crate::RecordVisitor<'a>) {
+            $(visitor.visit::<$name $(<$life>)?>();)+
         }
     };
 }

@@ -1,5 +1,5 @@
-//! `gamekeeper purge`, behind `bin/zkCleanup.sh`: removes old snapshots and logs (the command line of
-//! `PurgeTxnLog`). A server may run on the directories meanwhile.
+//! `gamekeeper purge`, behind `bin/zkCleanup.sh`: removes old snapshots and logs (the command line
+//! of `PurgeTxnLog`). A server may run on the directories meanwhile.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,8 +21,8 @@ struct Request {
     count: usize,
 }
 
-/// Runs `purge` with the arguments behind its name. Names each file it removed; the exit code is 1 if
-/// the arguments are wrong or the directories cannot be read.
+/// Runs `purge` with the arguments behind its name. Names each file it removed; the exit code is 1
+/// if the arguments are wrong or the directories cannot be read.
 pub fn run(args: &[String]) -> ExitCode {
     let request = match parse(args) {
         Ok(request) => request,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{ClientError, validate_path};
+use super::ClientError;
+use crate::proto::path::validate_path;
 
 /// Port of a server that is named without one.
 const DEFAULT_PORT: u16 = 2181;

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::wire::WireError;
 use crate::proto::ErrorCode;
+use crate::proto::path::InvalidPath;
 
 /// Number of `ConnectionLoss`, which no server ever sends.
 pub(super) const CONNECTION_LOSS: i32 = -4;
@@ -52,6 +53,12 @@ impl ClientError {
             Self::UnknownCode(code) => *code,
             Self::InvalidArgument(_) | Self::Wire(_) => 0,
         }
+    }
+}
+
+impl From<InvalidPath> for ClientError {
+    fn from(error: InvalidPath) -> Self {
+        Self::InvalidArgument(error.to_string())
     }
 }
 

@@ -17,11 +17,10 @@ use jute::{
 use super::client_cnxn::{ClientCnxn, Config, ConnectionState, Pending, Shared, WatchChange};
 use super::multi::{self, Op, OpResult};
 use super::watch_table::Registration;
-use super::{ClientError, WatchedEvent, validate_path};
+use super::{ClientError, WatchedEvent};
+use crate::proto::path::validate_path;
 use crate::proto::{AddWatchMode, CreateMode, ErrorCode, OpCode, SessionId, WatcherType};
-
-/// Where the configuration of the ensemble is; no chroot applies to it.
-const CONFIG_NODE: &str = "/zookeeper/config";
+use crate::tree::CONFIG_PATH;
 
 /// A node that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +210,9 @@ impl ZooKeeper {
     }
 
     fn submit_multi(&self, op: OpCode, ops: &[Op]) -> Result<Pending<Vec<OpResult>>> {
-        ops.iter().try_for_each(|op| validate_path(op.path()))?;
+        for op in ops {
+            validate_path(op.path())?;
+        }
         let put = |out: &mut BytesMut| multi::put_ops(out, ops, |path| self.prepend_chroot(path));
         Ok(self.cnxn.submit(op, WatchChange::None, put, |shared, body| {
             multi::read_results(&mut Reader::new(body), |path| shared.strip_chroot(path))
@@ -231,14 +232,16 @@ impl ZooKeeper {
 
     /// Whether the server has such a watch of this session: an error `NoWatcher` if not.
     pub fn check_watches(&self, path: &str, kind: WatcherType) -> Result<()> {
-        let request = CheckWatchesRequest { path: self.path(path)?.into(), kind: kind as i32 };
+        let request =
+            CheckWatchesRequest { path: Some(self.path(path)?.into()), kind: kind as i32 };
         self.call(OpCode::CheckWatches, &request, |_, _| Ok(()))
     }
 
     /// Removes the session's watches of a kind; `local` forgets them here even if the server
     /// cannot be asked.
     pub fn remove_watches(&self, path: &str, kind: WatcherType, local: bool) -> Result<()> {
-        let request = RemoveWatchesRequest { path: self.path(path)?.into(), kind: kind as i32 };
+        let request =
+            RemoveWatchesRequest { path: Some(self.path(path)?.into()), kind: kind as i32 };
         let change = WatchChange::Remove { kind, path: path.into(), local };
         self.call_watching(OpCode::RemoveWatches, &request, change, |_, _| Ok(()))
     }
@@ -270,10 +273,10 @@ impl ZooKeeper {
         self.cnxn.submit(OpCode::WhoAmI, WatchChange::None, |_| (), read).wait()
     }
 
-    /// The configuration of the ensemble and the status of its node.
+    /// The configuration of the ensemble and the status of its node. No chroot applies to it.
     pub fn get_config(&self, watch: bool) -> Result<(Option<Vec<u8>>, Stat)> {
-        let request = GetDataRequest { path: CONFIG_NODE.into(), watch };
-        let change = added(watch, Registration::Data, CONFIG_NODE);
+        let request = GetDataRequest { path: CONFIG_PATH.into(), watch };
+        let change = added(watch, Registration::Data, CONFIG_PATH);
         self.call_watching(OpCode::GetData, &request, change, read_data)
     }
 

@@ -93,8 +93,8 @@ impl DataDirs {
     }
 
     /// Whether the operator vouches for an empty database by a file `initialize`, which is deleted.
-    /// Apache looks beside the logs, while zkServer-initialize.sh puts it beside the snapshots; here
-    /// either place will do.
+    /// Apache looks beside the logs, while zkServer-initialize.sh puts it beside the snapshots;
+    /// here either place will do.
     pub fn take_initialize_file(&self) -> Result<bool, DataDirError> {
         let mut found = false;
         for version_dir in [&self.logs, &self.snapshots] {

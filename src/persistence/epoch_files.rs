@@ -64,9 +64,9 @@ pub struct EpochFiles {
 }
 
 impl EpochFiles {
-    /// Reads the epochs from the snapshot directory `dir` and holds them against the last zxid of the
-    /// data. Files that are missing are created with the zxid's epoch; a `currentEpoch` that a crash
-    /// left under its temporary name is taken up if the data is ahead of the old one.
+    /// Reads the epochs from the snapshot directory `dir` and holds them against the last zxid of
+    /// the data. Files that are missing are created with the zxid's epoch; a `currentEpoch` that a
+    /// crash left under its temporary name is taken up if the data is ahead of the old one.
     pub fn load(dir: &Path, last_zxid: Zxid) -> Result<Self, EpochError> {
         let (current_path, accepted_path) = (dir.join("currentEpoch"), dir.join("acceptedEpoch"));
         let epoch_of_zxid = last_zxid.epoch();

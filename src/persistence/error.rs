@@ -53,8 +53,8 @@ pub enum LogError {
     },
     /// Damage that is not the unfinished end of the last write.
     #[error(
-        "{} is corrupt at byte {offset}: {reason}; transactions behind it would be lost, so nothing \
-         is loaded. Restore the file from another server or a backup, or cut it there with \
+        "{} is corrupt at byte {offset}: {reason}; transactions behind it would be lost, so \
+         nothing is loaded. Restore the file from another server or a backup, or cut it there with \
          zkTxnLogToolkit.sh",
         path.display()
     )]

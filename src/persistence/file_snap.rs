@@ -91,8 +91,8 @@ pub fn valid_snapshots(dir: &Path, count: usize) -> Result<Vec<DataFile>, Snapsh
     Ok(valid.take(count).collect())
 }
 
-/// Whether the file's first or last bytes are those of a whole snapshot (`isValidSnapshot`). That is
-/// cheap and likely right; the checksums tell for certain.
+/// Whether the file's first or last bytes are those of a whole snapshot (`isValidSnapshot`). That
+/// is cheap and likely right; the checksums tell for certain.
 fn looks_whole(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -10,15 +10,15 @@
 //!  no      | no          | nothing is known: zxid -1, the server waits to be synchronised
 //! ```
 //!
-//! A snapshot is fuzzy: it may hold what transactions after its zxid did. Replay applies them again,
-//! and the tree's rules for conflicts make the result exact.
+//! A snapshot is fuzzy: it may hold what transactions after its zxid did. Replay applies them
+//! again, and the tree's rules for conflicts make the result exact.
 
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::log_reader::remove_empty_tail;
+use super::log_reader::{remove_empty_tail, tidy_end};
 use super::{
     DataDirError, DataDirs, LoadedSnapshot, LogError, LogReader, SnapshotError, SnapshotSink,
     last_logged_zxid, load_newest_snapshot,
@@ -172,6 +172,9 @@ fn replay(
         restored.zxid = zxid;
         restored.txns_loaded += 1;
     }
+    if let Some(end) = reader.end() {
+        tidy_end(end)?;
+    }
     restored.txns_load_time = start.elapsed();
     info!(
         "{} transactions replayed in {} ms, up to zxid 0x{}",
@@ -273,6 +276,40 @@ mod tests {
         assert_eq!(told.snapshot, Some(Zxid(7)));
         assert_eq!(told.zxids, [8, 9, 10, 11, 12]);
         assert!(!restored.needs_first_snapshot);
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_off() {
+        let (home, dirs) = home();
+        snapshot(home.path(), 0);
+        log(home.path(), 1..=3);
+        let path = home.path().join("version-2/log.1");
+        let mut bytes = fs::read(&path).unwrap();
+        let third = 16 + 2 * 49;
+        bytes[third + 20] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let mut told = Told::default();
+        let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
+        assert_eq!((restored.zxid, told.zxids), (Zxid(2), vec![1, 2]));
+        assert_eq!(fs::metadata(&path).unwrap().len(), third as u64);
+    }
+
+    #[test]
+    fn blocks_that_a_crash_left_reserved_are_given_back() {
+        let (home, dirs) = home();
+        snapshot(home.path(), 0);
+        log(home.path(), 1..=3);
+        let path = home.path().join("version-2/log.1");
+        let length = fs::metadata(&path).unwrap().len();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let reserve = rustix::fs::FallocateFlags::empty();
+        rustix::fs::fallocate(&file, reserve, 0, 8 << 20).unwrap();
+        restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), length);
+        // Apache's padding is left alone.
+        file.set_len(64 << 20).unwrap();
+        restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 64 << 20);
     }
 
     #[test]

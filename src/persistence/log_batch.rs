@@ -54,7 +54,8 @@ impl LogBatch {
         }
     }
 
-    /// As [`Self::push`], for an entry that may turn out not to be one: if `encode` fails, the batch is as it was.
+    /// As [`Self::push`], for an entry that may turn out not to be one: if `encode` fails, the
+    /// batch is as it was.
     pub fn try_push<T, E>(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,

@@ -10,18 +10,24 @@
 //!   started again after that crash. If transactions are missing in between, they were damaged.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 use tracing::warn;
 
 use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES, LogScan, Tail};
 use super::mapping::map_for_reading;
 use super::{DataFile, LogError, list_logs, logs_from};
 use crate::proto::{TxnEntry, Zxid};
+
+/// Blocks that a file may have beyond its data, in bytes, before a start gives them back: Apache's
+/// padding is a hole, and its files are left as they are.
+const RESERVED_BYTES_KEPT_MAX: u64 = 1 << 20;
 
 /// Walks the transactions of a log directory in order.
 #[derive(Debug)]
@@ -32,15 +38,26 @@ pub struct LogReader {
     current: Option<OpenLog>,
     /// The last zxid that was read, or the one before `from`.
     last: Zxid,
+    end: Option<LogEnd>,
 }
 
 #[derive(Debug)]
 struct OpenLog {
     path: PathBuf,
+    /// The file up to its last byte that is not zero.
     map: Mmap,
-    /// Where the file's data ends; behind it there are only holes.
-    data_end: usize,
     position: usize,
+}
+
+/// How the last file of a directory ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The file.
+    pub path: PathBuf,
+    /// Behind its last record.
+    pub offset: u64,
+    /// Whether something else than zeros stands there: a write that a crash cut off.
+    pub is_torn: bool,
 }
 
 /// One transaction, where it stands in its file.
@@ -75,14 +92,20 @@ impl LogReader {
     pub fn open(dir: &Path, from: Zxid) -> Result<Self, LogError> {
         let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
         let waiting = logs_from(&logs, from).to_vec().into();
-        Ok(Self { from, waiting, current: None, last: Zxid(from.0.saturating_sub(1)) })
+        let last = Zxid(from.0.saturating_sub(1));
+        Ok(Self { from, waiting, current: None, last, end: None })
     }
 
     /// Bytes of the files not finished yet, padding included (`getStorageSize`).
     pub fn storage_bytes(&self) -> u64 {
-        let current = self.current.as_ref().map_or(0, |log| log.map.len() as u64);
-        let size = |log: &DataFile| log.path.metadata().map_or(0, |meta| meta.len());
-        current + self.waiting.iter().map(size).sum::<u64>()
+        let current = self.current.iter().map(|log| &log.path);
+        let paths = current.chain(self.waiting.iter().map(|log| &log.path));
+        paths.map(|path| path.metadata().map_or(0, |meta| meta.len())).sum()
+    }
+
+    /// How the last file ends; known once everything is read.
+    pub fn end(&self) -> Option<&LogEnd> {
+        self.end.as_ref().filter(|_| self.current.is_none() && self.waiting.is_empty())
     }
 
     /// The next transaction; `None` behind the last one.
@@ -95,7 +118,7 @@ impl LogReader {
                 }
                 continue;
             };
-            let mut scan = LogScan::from(&log.map[..log.data_end], log.position);
+            let mut scan = LogScan::from(&log.map, log.position);
             match scan.next_record() {
                 Ok(record) => {
                     let (offset, zxid, length) = (record.offset, record.zxid(), record.entry.len());
@@ -106,9 +129,12 @@ impl LogReader {
                     }
                 }
                 Err(stop) => {
-                    let tail = scan.tail(stop);
+                    let (tail, scan_end) = (scan.tail(stop), scan.position());
                     self.check_tail(tail)?;
-                    self.current = None;
+                    let offset = scan_end as u64;
+                    let is_torn = tail != Tail::Clean;
+                    self.end =
+                        self.current.take().map(|log| LogEnd { path: log.path, offset, is_torn });
                 }
             }
         };
@@ -122,7 +148,10 @@ impl LogReader {
     fn open_log(&self, file: &DataFile) -> Result<Option<OpenLog>, LogError> {
         let path = file.path.clone();
         let opened = File::open(&path).map_err(LogError::io("open", &path))?;
-        let map = map_for_reading(&opened).map_err(LogError::io("map", &path))?;
+        let size = opened.metadata().map_err(LogError::io("look at", &path))?.len();
+        let data_end = data_end(&opened, size).map_err(LogError::io("read", &path))?;
+        let length = data_end.max(LOG_HEADER_BYTES as u64).min(size) as usize;
+        let map = map_for_reading(&opened, length).map_err(LogError::io("map", &path))?;
         let not_a_log = |reason: String| LogError::NotALog { path: path.clone(), reason };
         if !has_header(&map) {
             if !self.waiting.is_empty() {
@@ -138,8 +167,7 @@ impl LogReader {
                 bytes.join(" ")
             )));
         }
-        let data_end = data_end(&opened, map.len());
-        Ok(Some(OpenLog { path, map, data_end, position: LOG_HEADER_BYTES }))
+        Ok(Some(OpenLog { path, map, position: LOG_HEADER_BYTES }))
     }
 
     /// Refuses damage, and tells of a torn end.
@@ -175,6 +203,22 @@ impl LogReader {
     }
 }
 
+/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads the
+/// file too, and gives back the blocks it had reserved. The caller owns the directory.
+pub(super) fn tidy_end(end: &LogEnd) -> Result<(), LogError> {
+    let path = &end.path;
+    let allocated = path.metadata().map_err(LogError::io("look at", path))?.blocks() * 512;
+    if !end.is_torn && allocated < end.offset + RESERVED_BYTES_KEPT_MAX {
+        return Ok(());
+    }
+    if end.is_torn {
+        warn!("cutting the log file {} at byte {}", path.display(), end.offset);
+    }
+    let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
+    file.set_len(end.offset).map_err(LogError::io("truncate", path))?;
+    file.sync_all().map_err(LogError::io("flush", path))
+}
+
 /// Whether a log's bytes reach beyond its header, and that is not all zeros.
 fn has_header(bytes: &[u8]) -> bool {
     bytes.get(..LOG_HEADER_BYTES).is_some_and(|header| header != [0; LOG_HEADER_BYTES])
@@ -199,19 +243,44 @@ pub(super) fn remove_empty_tail(dir: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Where the last data of a file ends, so that padding nobody has written need not be read. File
-/// systems that cannot tell say that all of it is data.
-fn data_end(file: &File, length: usize) -> usize {
-    let length = length as u64;
-    let mut end = 0;
-    while let Ok(data) = rustix::fs::seek(file, SeekFrom::Data(end)) {
-        match rustix::fs::seek(file, SeekFrom::Hole(data)) {
-            Ok(hole) if hole > end => end = hole,
-            _ => break,
+/// Where the last byte of a file that is not zero ends. Padding is most of a log: asking the file
+/// system for its holes and looking back from the end reads little of it, where touching it through
+/// the mapping would take seconds.
+fn data_end(file: &File, length: u64) -> io::Result<u64> {
+    let mut piece = vec![0; 64 << 10];
+    for (start, mut end) in data_extents(file, length).into_iter().rev() {
+        while end > start {
+            let size = (end - start).min(piece.len() as u64);
+            let piece = &mut piece[..size as usize];
+            file.read_exact_at(piece, end - size)?;
+            if let Some(last) = piece.iter().rposition(|&byte| byte != 0) {
+                return Ok(end - size + last as u64 + 1);
+            }
+            end -= size;
         }
     }
-    let known = if end == 0 { length } else { end.min(length) };
-    known as usize
+    Ok(0)
+}
+
+/// The parts of a file that are not holes; all of it on file systems that cannot tell.
+fn data_extents(file: &File, length: u64) -> Vec<(u64, u64)> {
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let data = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            Err(Errno::NXIO) => return extents,
+            Err(_) => return vec![(0, length)],
+        };
+        let hole = rustix::fs::seek(file, SeekFrom::Hole(data)).unwrap_or(length);
+        let end = hole.min(length);
+        if end <= data {
+            break;
+        }
+        extents.push((data, end));
+        at = end;
+    }
+    extents
 }
 
 #[cfg(test)]
@@ -267,6 +336,11 @@ mod tests {
         let torn = &bytes[..bytes.len() - 3000 - 20];
         fs::write(dir.path().join("log.1"), torn).unwrap();
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4]);
+        let mut reader = LogReader::open(dir.path(), Zxid(3)).unwrap();
+        while reader.next_record().unwrap().is_some() {}
+        let log = dir.path().join("log.1");
+        let end = LogEnd { path: log, offset: 412, is_torn: true };
+        assert_eq!(reader.end(), Some(&end));
         file(dir.path(), 5..=6);
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4, 5, 6]);
         // Without what follows 4, the next file proves that something is missing.

@@ -1,8 +1,8 @@
 //! Transaction logs, snapshots and epoch files in ZooKeeper's own formats
 //! (`org.apache.zookeeper.server.persistence`); `docs/FORMATS.md` draws them byte by byte.
 //!
-//! * Writing: the engine frames transactions into a [`LogBatch`], [`FileTxnLog`] appends and flushes
-//!   it, [`SnapshotWriter`] writes what the tree's cursor gives it.
+//! * Writing: the engine frames transactions into a [`LogBatch`], [`FileTxnLog`] appends and
+//!   flushes it, [`SnapshotWriter`] writes what the tree's cursor gives it.
 //! * Reading: [`LogReader`] walks the log files from a zxid, [`read_snapshot`] feeds a
 //!   [`SnapshotSink`], [`restore`] does both in the order of a start.
 //! * [`DataDirs`], [`EpochFiles`] and [`purge`] keep the directories.
@@ -40,7 +40,7 @@ pub use file_snap::{
 pub use file_txn_log::{FileTxnLog, LogOptions, last_logged_zxid, truncate};
 pub use file_txn_snap_log::{RestoreError, RestoreOptions, RestoreSink, Restored, restore};
 pub use log_batch::LogBatch;
-pub use log_reader::{LogReader, LogRecord};
+pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use log_scan::{LogScan, ScannedRecord, Stop, Tail};
 pub use purge::{PurgeError, SNAPSHOTS_KEPT_MIN, purge};
 pub use snap_stream::Compression;

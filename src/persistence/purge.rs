@@ -31,8 +31,8 @@ pub enum PurgeError {
     Logs(#[from] LogError),
 }
 
-/// Keeps the newest `count` whole snapshots in `snapshots` and the logs in `logs` that they need, both
-/// version-2 directories, and deletes what is older. Returns what was deleted.
+/// Keeps the newest `count` whole snapshots in `snapshots` and the logs in `logs` that they need,
+/// both version-2 directories, and deletes what is older. Returns what was deleted.
 pub fn purge(logs: &Path, snapshots: &Path, count: usize) -> Result<Vec<PathBuf>, PurgeError> {
     if count < SNAPSHOTS_KEPT_MIN {
         return Err(PurgeError::CountTooSmall);

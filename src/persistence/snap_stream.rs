@@ -11,12 +11,18 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
+use std::num::NonZeroU64;
+
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use rustix::fs::Advice;
 
 /// Bytes gathered before they are written or after they are read.
 const FILE_BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes after which the kernel is told to write a snapshot out.
+const PACE_BYTES: u64 = 8 << 20;
 
 /// What a gzip file begins with.
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -75,13 +81,14 @@ impl Compression {
 
 /// Packs a snapshot into its file.
 pub(super) enum SnapOutput {
-    Plain(BufWriter<File>),
-    Gz(Box<GzEncoder<BufWriter<File>>>),
-    Snappy(Box<SnappyOutput<BufWriter<File>>>),
+    Plain(BufWriter<PacedFile>),
+    Gz(Box<GzEncoder<BufWriter<PacedFile>>>),
+    Snappy(Box<SnappyOutput<BufWriter<PacedFile>>>),
 }
 
 impl SnapOutput {
     pub(super) fn new(file: File, compression: Compression) -> io::Result<Self> {
+        let file = PacedFile { file, written: 0, paced: 0 };
         let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
         Ok(match compression {
             Compression::None => Self::Plain(file),
@@ -107,7 +114,35 @@ impl SnapOutput {
             Self::Gz(out) => out.finish()?,
             Self::Snappy(out) => out.finish()?,
         };
-        file.into_inner().map_err(|error| error.into_error())
+        file.into_inner().map(|paced| paced.file).map_err(|error| error.into_error())
+    }
+}
+
+/// A file that is written out while it grows. Left alone, the kernel gathers hundreds of megabytes
+/// and writes them at once, and each flush of the transaction log waits in the same queue. Its
+/// pages are also of no use in the cache: nobody reads a snapshot soon.
+pub(super) struct PacedFile {
+    file: File,
+    written: u64,
+    /// Told to write up to here.
+    paced: u64,
+}
+
+impl Write for PacedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        if self.written - self.paced >= PACE_BYTES {
+            let length = NonZeroU64::new(self.written - self.paced);
+            // Only advice: a file system that does not take it is none the worse.
+            let _ = rustix::fs::fadvise(&self.file, self.paced, length, Advice::DontNeed);
+            self.paced = self.written;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -251,8 +286,8 @@ fn invalid(reason: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// "abcdabcdabcd..." of 70,000 bytes, packed by snappy-java 1.1.10 in writes of 1,000 bytes: the
-    /// lengths of its blocks and what they unpack to.
+    /// "abcdabcdabcd..." of 70,000 bytes, packed by snappy-java 1.1.10 in writes of 1,000 bytes:
+    /// the lengths of its blocks and what they unpack to.
     #[test]
     fn blocks_are_cut_where_snappy_java_cuts_them() {
         let bytes: Vec<u8> = (0..70_000_u32).map(|index| b"abcd"[index as usize % 4]).collect();

@@ -21,8 +21,8 @@ pub(super) const SNAPSHOT_HEADER: [u8; 16] =
 /// Behind each checksum, and what stands for a path behind the last node: ustring "/".
 pub(super) const SLASH: [u8; 5] = [0, 0, 0, 1, b'/'];
 
-/// Takes what a snapshot holds, in the order of the file. It may be begun anew: a snapshot that turns
-/// out to be bad is followed by [`SnapshotSink::clear`] and an older one.
+/// Takes what a snapshot holds, in the order of the file. It may be begun anew: a snapshot that
+/// turns out to be bad is followed by [`SnapshotSink::clear`] and an older one.
 pub trait SnapshotSink {
     /// Forgets everything taken so far.
     fn clear(&mut self);
@@ -33,8 +33,9 @@ pub trait SnapshotSink {
     /// An access control list and the number nodes refer to it by.
     fn acl(&mut self, number: i64, acl: Vec<Acl<'_>>);
 
-    /// A node; the root's path is empty, every other node comes after its parent. `acl_number` is -1
-    /// for `world:anyone` with all permissions. An error, such as a missing parent, ends the load.
+    /// A node; the root's path is empty, every other node comes after its parent. `acl_number` is
+    /// -1 for `world:anyone` with all permissions. An error, such as a missing parent, ends the
+    /// load.
     fn node(
         &mut self,
         path: &str,
@@ -59,7 +60,7 @@ pub struct SnapshotTail {
 pub struct SnapshotDigest {
     /// The last transaction applied at that moment; 0 if none was.
     pub zxid: Zxid,
-    /// How it is computed, 2.
+    /// How it is computed: 2, also where there is none yet. Below 2 it stands as text in the file.
     pub version: i32,
     /// The digest.
     pub digest: i64,

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, ByteOrder};
-use jute::Field;
+use jute::{Field, Ustring};
 
 use super::checksum::RunningChecksum;
 use super::snap_stream::SnapOutput;
@@ -70,7 +70,10 @@ impl SnapshotWriter {
             let mut part = Vec::with_capacity(20);
             digest.zxid.0.write(&mut part);
             digest.version.write(&mut part);
-            digest.digest.write(&mut part);
+            match digest.version {
+                ..2 => Ustring::from(format!("{:x}", digest.digest)).write(&mut part),
+                _ => digest.digest.write(&mut part),
+            }
             self.write(&part)?;
             self.seal()?;
         }

@@ -89,6 +89,11 @@ pub fn answer(
     let bytes = if matches!(op, OpCode::SetWatches | OpCode::SetWatches2) {
         let done = set_watches(read, outbox, op, request, replies);
         outbox.reply(xid, zxid, |_| done)
+    } else if op == OpCode::MultiRead {
+        match op::multi::decode(request.body, request.max_buffer_bytes) {
+            Ok(ops) => outbox.reply_whole(xid, zxid, |out| op::multi_read::read(read, &ops, out)),
+            Err(error) => outbox.reply(xid, zxid, |_| Err(error)),
+        }
     } else {
         outbox.reply(xid, zxid, |out| dispatch(read, op, request, out))
     };
@@ -138,10 +143,6 @@ fn dispatch(
         OpCode::Sync => {
             op::sync::read(decode(request)?, out);
             Ok(())
-        }
-        OpCode::MultiRead => {
-            let ops = op::multi::decode(request.body, request.max_buffer_bytes)?;
-            op::multi_read::read(read, &ops, out)
         }
         OpCode::AddWatch => op::add_watch::read(read, &decode(request)?, out),
         OpCode::CheckWatches => op::remove_watches::check(read, &decode(request)?),

@@ -10,6 +10,12 @@ use std::sync::Arc;
 use crate::persistence::LogBatch;
 use crate::proto::{Millis, Zxid};
 
+/// A batch of this many bytes is full: what a torn write can take with it is bounded.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// A batch that grew beyond this many bytes is not kept for the next one: its memory goes back.
+const SPARE_BYTES_MAX: usize = 4 << 20;
+
 /// When batches are flushed and snapshots taken.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotPolicy {
@@ -77,6 +83,7 @@ impl SyncRequestProcessor {
         }
         let delay = self.policy.flush_delay_ms;
         self.batch.count() >= self.policy.batch_max
+            || self.batch.bytes().len() >= BATCH_BYTES_MAX
             || if delay > 0 { now >= self.batch_since + delay } else { is_idle }
     }
 
@@ -98,6 +105,9 @@ impl SyncRequestProcessor {
 
     /// Gives back a batch that is applied, so that its memory is used again.
     pub fn recycle(&mut self, batch: Arc<LogBatch>) {
+        if batch.bytes().len() > SPARE_BYTES_MAX {
+            return;
+        }
         if let Ok(mut batch) = Arc::try_unwrap(batch) {
             batch.clear();
             self.spare = Some(batch);

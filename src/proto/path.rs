@@ -33,6 +33,9 @@ pub enum InvalidPath {
 /// # Errors
 /// The first reason that Apache would find.
 pub fn validate_path(path: &str) -> Result<(), InvalidPath> {
+    if is_plain(path.as_bytes()) {
+        return Ok(());
+    }
     if path.is_empty() {
         return Err(InvalidPath::Empty);
     }
@@ -67,6 +70,20 @@ pub fn validate_path(path: &str) -> Result<(), InvalidPath> {
         }
     }
     Ok(())
+}
+
+/// Whether it is a path of printable ASCII whose names do not begin with a dot, as nearly all are: a write
+/// checks its path a million times a second.
+fn is_plain(path: &[u8]) -> bool {
+    let [b'/', names @ ..] = path else { return false };
+    let mut last = b'/';
+    for &byte in names {
+        if !(b' '..=b'~').contains(&byte) || last == b'/' && matches!(byte, b'/' | b'.') {
+            return false;
+        }
+        last = byte;
+    }
+    last != b'/'
 }
 
 /// The parent's path and the node's name; none for the root.

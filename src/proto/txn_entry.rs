@@ -45,8 +45,8 @@ pub enum TxnBody<'a> {
     /// The operations in their order; none of them is a multi.
     Multi(Vec<TxnBody<'a>>),
     CreateSession(CreateSessionTxn),
-    /// Without the list (before 3.6, or `closeSessionTxn.enabled=false`) every ephemeral node of the
-    /// session goes.
+    /// Without the list (before 3.6, or `closeSessionTxn.enabled=false`) every ephemeral node of
+    /// the session goes.
     CloseSession(Option<CloseSessionTxn<'a>>),
     Error(ErrorTxn),
 }

@@ -13,7 +13,7 @@ use crate::persistence::{
 };
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{SessionId, TxnEntry, Zxid};
-use crate::tree::{DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest};
+use crate::tree::{DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest};
 
 /// Slots of the tree a snapshot looks at under one hold of the lock.
 const SLOTS_PER_HOLD: usize = 2048;
@@ -93,7 +93,7 @@ pub fn take_snapshot(
         let database = state.database.read();
         (database.tree.last_digest(), database.tree.last_processed())
     };
-    let nothing_yet = ZxidDigest { zxid: Zxid::ZERO, version: 0, digest: 0 };
+    let nothing_yet = ZxidDigest { zxid: Zxid::ZERO, version: DIGEST_VERSION, digest: 0 };
     let ZxidDigest { zxid, version, digest } = last_digest.unwrap_or(nothing_yet);
     let digest = SnapshotDigest { zxid, version, digest: digest as i64 };
     writer.finish(&SnapshotTail {

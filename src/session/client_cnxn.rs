@@ -179,6 +179,26 @@ impl Outbox {
         self.end_frame(frame)
     }
 
+    /// Queues a reply that has a body even if there is an error. Returns its bytes.
+    pub fn reply_whole(
+        &mut self,
+        xid: Xid,
+        zxid: Zxid,
+        body: impl FnOnce(&mut BytesMut) -> Option<ErrorCode>,
+    ) -> usize {
+        if self.is_closing {
+            return 0;
+        }
+        let frame = self.begin_frame();
+        ReplyHeader { xid, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
+        let start = self.bytes.len();
+        if let Some(error) = body(&mut self.bytes) {
+            self.bytes[start - size_of::<i32>()..start]
+                .copy_from_slice(&error.code().to_be_bytes());
+        }
+        self.end_frame(frame)
+    }
+
     /// Queues a notification. Returns its bytes.
     pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) -> usize {
         if self.is_closing {

@@ -127,6 +127,16 @@ impl StatsTrack {
         self.values.insert(BYTES.into(), bytes);
     }
 
+    /// Sets [`Self::count_hard_limit`].
+    pub fn set_count_hard_limit(&mut self, count: i64) {
+        self.values.insert(COUNT_HARD_LIMIT.into(), count);
+    }
+
+    /// Sets [`Self::byte_hard_limit`].
+    pub fn set_byte_hard_limit(&mut self, bytes: i64) {
+        self.values.insert(BYTE_HARD_LIMIT.into(), bytes);
+    }
+
     /// Counts nodes and bytes that come or go.
     pub fn add(&mut self, count_diff: i64, bytes_diff: i64) {
         self.set_count(self.count().wrapping_add(count_diff));

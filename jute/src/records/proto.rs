@@ -8,7 +8,7 @@ use crate::record::records;
 use crate::{Buffer, Ustring};
 
 records! {
-    /// First packet of a connection. The last field is missing in clients up to 3.3: see `proto::connect`.
+    /// First packet of a connection. The last field is missing in clients up to 3.3: see `docs/FORMATS.md`.
     ConnectRequest<'a> {
         /// Always 0.
         protocol_version: i32,
@@ -367,7 +367,7 @@ records! {
     /// Asks whether the connection has such a watch.
     CheckWatchesRequest<'a> {
         /// The node.
-        path: Ustring<'a>,
+        path: Option<Ustring<'a>>,
         /// `WatcherType`, 1 to 5.
         kind: i32,
     }
@@ -375,7 +375,7 @@ records! {
     /// Removes watches of the connection.
     RemoveWatchesRequest<'a> {
         /// The node.
-        path: Ustring<'a>,
+        path: Option<Ustring<'a>>,
         /// `WatcherType`, 1 to 5.
         kind: i32,
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::client::validate_path;
+use crate::proto::path::validate_path;
 
 /// Drives a ZooKeeper-compatible server over the wire and measures it.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,7 +25,8 @@ pub struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub pairs: u32,
 
-    /// Process whose CPU time and memory are the server's [default: the local listener on its port].
+    /// Process whose CPU time and memory are the server's [default: the local listener on its
+    /// port].
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
 
@@ -74,7 +75,8 @@ pub struct Args {
     #[arg(long)]
     pub persistent: bool,
 
-    /// Znode everything happens under; it is deleted before and after a run, except after fill.
+    /// Znode everything happens under; a run deletes the one of the run before, and its
+    /// own at its end, except after fill.
     #[arg(long, default_value = "/bench", value_name = "PATH")]
     pub root: String,
 

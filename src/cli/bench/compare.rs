@@ -78,8 +78,9 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
 }
 
 /// The heading over [`row`]s.
-pub(super) const HEADING: &str = "run     server                      ops/s        p50          p99   CPU µs/op  memory MB  \
-     client µs/op  others' CPUs";
+pub(super) const HEADING: &str = "\
+run     server                      ops/s        p50          p99   CPU µs/op  memory MB  \
+client µs/op  others' CPUs";
 
 /// One run as a line of the table.
 pub(super) fn row(pair: u32, run: &Report) -> String {

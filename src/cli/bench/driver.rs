@@ -1,8 +1,8 @@
-//! The loop of one thread: its sessions keep a number of requests unanswered, and each batch of replies is
-//! followed by one write with as many new requests.
+//! The loop of one thread: its sessions keep a number of requests unanswered, and each batch of
+//! replies is followed by one write with as many new requests.
 //!
-//! It ends when the workload has no more requests, or when it is told to stop; then every open request is waited
-//! for and every session closed.
+//! It ends when the workload has no more requests, or when it is told to stop; then every open
+//! request is waited for and every session closed.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -143,8 +143,8 @@ fn judge(kind: &Kind, err: i32, body: &[u8]) -> Result<i32, BenchError> {
     multi_error(body)
 }
 
-/// The code that made a multi fail: of its results, all errors, the first that is not 0. A result is a header of
-/// nine bytes, whose first four are -1 for an error, and an error's code again.
+/// The code that made a multi fail: of its results, all errors, the first that is not 0. A result
+/// is a header of nine bytes, whose first four are -1 for an error, and an error's code again.
 fn multi_error(body: &[u8]) -> Result<i32, BenchError> {
     const RESULT_BYTES: usize = 9 + 4;
     if !body.starts_with(&[0xff; 4]) {

@@ -13,7 +13,8 @@ use super::workload::Asked;
 /// Pings in one session timeout.
 pub(super) const PINGS_PER_TIMEOUT: u64 = 3;
 
-/// Keeps the sessions of `pool` alive until the stop; one that ends is counted, and the others go on.
+/// Keeps the sessions of `pool` alive until the stop; one that ends is counted, and the others go
+/// on.
 pub(super) fn run(mut pool: Pool, timeout_ms: u32, control: &Control) -> Result<Stats, BenchError> {
     let mut stats = Stats::new(&["ping"]);
     let clock = pool.clock;

@@ -1,5 +1,5 @@
-//! One non-blocking connection: requests are collected and written at once, replies are taken as many as a read
-//! brings, and each must answer the oldest request that is still open.
+//! One non-blocking connection: requests are collected and written at once, replies are taken as
+//! many as a read brings, and each must answer the oldest request that is still open.
 //!
 //! Invariants:
 //! 1. `pending` holds the requests put into `outbox` and not answered, in order.
@@ -133,8 +133,8 @@ impl Link {
         self.written < self.outbox.len()
     }
 
-    /// Puts a request into the send buffer: `encode` appends its frame with the xid it is given and says what it
-    /// asks, or appends nothing and returns `None`.
+    /// Puts a request into the send buffer: `encode` appends its frame with the xid it is given and
+    /// says what it asks, or appends nothing and returns `None`.
     pub(super) fn put(
         &mut self,
         now: u64,
@@ -180,9 +180,9 @@ impl Link {
         Ok(())
     }
 
-    /// Takes what the server has sent and hands it to `on`, together with the time of the read that brought it.
-    /// Returns the time of the last read, `None` if nothing had come. `closing` says that the poll saw the end of
-    /// the stream, which is an error, after what came before it.
+    /// Takes what the server has sent and hands it to `on`, together with the time of the read that
+    /// brought it. Returns the time of the last read, `None` if nothing had come. `closing` says
+    /// that the poll saw the end of the stream, which is an error, after what came before it.
     pub(super) fn receive(
         &mut self,
         scratch: &mut Scratch,

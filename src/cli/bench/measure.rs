@@ -1,4 +1,5 @@
-//! One measurement: starts the threads, takes the times and the CPU used at both ends of the window, and adds up.
+//! One measurement: starts the threads, takes the times and the CPU used at both ends of the
+//! window, and adds up.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};

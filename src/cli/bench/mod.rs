@@ -1,8 +1,9 @@
 //! `gamekeeper bench`: a load generator that drives any ZooKeeper-compatible server over the wire.
 //!
-//! It must cost far less than the server it measures: sessions share a thread's epoll loop, requests are encoded
-//! once and patched, a batch of replies is one read and is followed by one write, and nothing is allocated for an
-//! operation. `docs/BENCH.md` says how to use it and how to read its figures.
+//! It must cost far less than the server it measures: sessions share a thread's epoll loop,
+//! requests are encoded once and patched, a batch of replies is one read and is followed by one
+//! write, and nothing is allocated for an operation. `docs/BENCH.md` says how to use it and how to
+//! read its figures.
 
 mod args;
 mod compare;
@@ -39,8 +40,8 @@ use session::Target;
 /// Open files beside the sessions' connections.
 const SPARE_FILES: u64 = 100;
 
-/// Runs the benchmark and prints what it found. Fails if it could not be run to its end, or if a server answered
-/// with errors.
+/// Runs the benchmark and prints what it found. Fails if it could not be run to its end, or if a
+/// server answered with errors.
 pub fn run(args: Args) -> ExitCode {
     match bench(&args) {
         Ok(true) => ExitCode::SUCCESS,

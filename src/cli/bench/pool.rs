@@ -15,8 +15,8 @@ const EVENTS: usize = 1024;
 /// How often a thread without events looks whether it should stop.
 pub(super) const POLL: Duration = Duration::from_millis(50);
 
-/// How long the last replies may take after the end, in nanoseconds.
-const DRAIN_NS: u64 = 60_000_000_000;
+/// How long what is due may take before the run is given up, in nanoseconds.
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// The connections of one thread.
 pub(super) struct Pool {
@@ -82,8 +82,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Does what a connection is ready for: sends what waits, and hands what has come to `on`. Returns the time of
-    /// the last read, `None` if nothing had come.
+    /// Does what a connection is ready for: sends what waits, and hands what has come to `on`.
+    /// Returns the time of the last read, `None` if nothing had come.
     pub(super) fn serve(
         &mut self,
         ready: Ready,
@@ -99,14 +99,18 @@ impl Pool {
         }
     }
 
+    /// Whether what is due since then is a minute late.
+    pub(super) fn is_overdue(&self, since: u64) -> bool {
+        self.clock.now().saturating_sub(since) > PATIENCE_NS
+    }
+
     /// Fails if replies are missing a minute after `stopped`, the time of the end.
     pub(super) fn check_drain(&self, stopped: u64) -> Result<(), BenchError> {
-        if self.clock.now().saturating_sub(stopped) < DRAIN_NS {
+        if !self.is_overdue(stopped) {
             return Ok(());
         }
         let open: usize = self.links.iter().map(Link::open_requests).sum();
-        let seconds = DRAIN_NS / 1_000_000_000;
-        let text = format!("{open} requests are unanswered {seconds} s after the end");
+        let text = format!("{open} requests are unanswered a minute after the end");
         Err(BenchError::Protocol(text))
     }
 

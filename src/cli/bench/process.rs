@@ -20,8 +20,8 @@ pub(super) fn own_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// CPU time of everything on this machine: user, nice, system, interrupts; not idle, waiting or stolen time, and
-/// guests are in user already.
+/// CPU time of everything on this machine: user, nice, system, interrupts; not idle, waiting or
+/// stolen time, and guests are in user already.
 pub(super) fn machine_cpu() -> Result<Duration, BenchError> {
     let path = "/proc/stat";
     let stat = fs::read_to_string(path).map_err(BenchError::io(path))?;
@@ -101,7 +101,8 @@ fn holds(pid: u32, socket: &str) -> bool {
     })
 }
 
-/// utime + stime of a /proc/PID/stat: fields 14 and 15, counted behind the name, which may hold blanks.
+/// utime + stime of a /proc/PID/stat: fields 14 and 15, counted behind the name, which may hold
+/// blanks.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;

@@ -13,7 +13,8 @@ use super::session::code_name;
 /// Share of a thread's time from which the load generator is called the limit.
 const CLIENT_BUSY: f64 = 0.9;
 
-/// One measurement, as it stands in the JSON. Times are in microseconds unless the name says otherwise.
+/// One measurement, as it stands in the JSON. Times are in microseconds unless the name says
+/// otherwise.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
     /// host:port

@@ -1,5 +1,5 @@
-//! Requests encoded once and patched for each use: a template is a whole frame, or one operation of a multi, in
-//! which only the xid and the decimal digits at the end of the path change.
+//! Requests encoded once and patched for each use: a template is a whole frame, or one operation of
+//! a multi, in which only the xid and the decimal digits at the end of the path change.
 
 use bytes::BytesMut;
 use jute::{

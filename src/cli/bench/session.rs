@@ -30,14 +30,14 @@ const HANDSHAKES_AT_ONCE: usize = 50;
 pub(super) struct Target {
     /// host:port as given.
     pub(super) name: String,
-    /// The first of its addresses that takes connections, else the first.
+    /// The first of its addresses that takes connections.
     pub(super) address: SocketAddr,
     connect: ConnectString,
     session_timeout_ms: i32,
 }
 
 impl Target {
-    /// Resolves `name`, host:port or a host alone.
+    /// Resolves `name`, host:port or a host alone, and sees that somebody listens there.
     pub(super) fn resolve(name: &str, session_timeout_ms: i32) -> Result<Self, BenchError> {
         let refuse = |reason: String| BenchError::Connect { server: name.into(), reason };
         let connect = ConnectString::parse(name).map_err(|e| refuse(e.to_string()))?;
@@ -47,17 +47,16 @@ impl Target {
         if !connect.chroot.is_empty() {
             return Err(refuse("give a path with --root, not with the server".into()));
         }
-        let addresses: Vec<_> = (server.host.as_str(), server.port)
+        let addresses = (server.host.as_str(), server.port)
             .to_socket_addrs()
-            .map_err(|e| refuse(e.to_string()))?
-            .collect();
-        let open =
-            |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE_TIMEOUT).is_ok();
-        let address = *addresses
-            .iter()
-            .find(open)
-            .or(addresses.first())
-            .ok_or_else(|| refuse("the name has no address".into()))?;
+            .map_err(|e| refuse(e.to_string()))?;
+        let mut why = "the name has no address".to_owned();
+        let mut listens = |address: &SocketAddr| {
+            let probe = TcpStream::connect_timeout(address, PROBE_TIMEOUT);
+            probe.map_err(|e| why = e.to_string()).is_ok()
+        };
+        let found = addresses.into_iter().find(|address| listens(address));
+        let address = found.ok_or_else(|| refuse(why))?;
         Ok(Self { name: name.into(), address, connect, session_timeout_ms })
     }
 

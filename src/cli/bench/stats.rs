@@ -16,8 +16,8 @@ pub(super) struct KindStats {
     pub(super) name: &'static str,
     /// Latencies in nanoseconds.
     pub(super) latency: Histogram<u64>,
-    /// Operations answered without an error; a multi counts as all of its operations. 0 if this kind only serves
-    /// another.
+    /// Operations answered without an error; a multi counts as all of its operations. 0 if this
+    /// kind only serves another.
     pub(super) operations: u64,
 }
 

@@ -1,4 +1,5 @@
-//! The load generator against a server of this file that answers as it is told to, and some of its misbehaviour.
+//! The load generator against a server of this file that answers as it is told to, and some of its
+//! misbehaviour.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,8 +21,8 @@ use super::watch::Watch;
 use super::workload::{Children, Fill, GetSet, Numbered, Run, Workload};
 use crate::proto::{ErrorCode, OpCode};
 
-/// What the server answers to a request of some connection: the frames to send, each without its length; `None`
-/// closes the connection.
+/// What the server answers to a request of some connection: the frames to send, each without its
+/// length; `None` closes the connection.
 type Answer = fn(header: &RequestHeader, body: &[u8]) -> Option<Vec<Vec<u8>>>;
 
 /// The same, by a server whose connections know of each other and which may send by itself.
@@ -90,7 +91,8 @@ fn reply(header: &RequestHeader, err: i32, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A good answer of the right length to what the workloads of these tests ask, with values of 10 bytes.
+/// A good answer of the right length to what the workloads of these tests ask, with values of 10
+/// bytes.
 fn well(header: &RequestHeader, body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let op = OpCode::from_code(header.kind)?;
     let path_bytes = body.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
@@ -234,6 +236,17 @@ fn a_server_that_takes_no_session_is_an_error_with_its_address() {
     thread::spawn(move || drop(listener.accept()));
     let error = target.connect_all(1).remove(0).unwrap_err().to_string();
     assert!(error.contains(&name) && error.contains("maxClientCnxns"), "{error}");
+}
+
+#[test]
+fn a_server_that_cannot_be_is_refused_at_once() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let names = ["127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1/path", &closed];
+    let reasons = ["not several", "--root", "refused"];
+    for (name, reason) in names.into_iter().zip(reasons) {
+        let error = Target::resolve(name, 30_000).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error} instead of {reason}");
+    }
 }
 
 /// An event for a connection.

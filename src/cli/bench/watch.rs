@@ -1,7 +1,8 @@
 //! Watch fan-out: sessions watch one znode and one more session writes it.
 //!
-//! A round is one set, an event at every watching session and, with one-shot watches, a getData of each that leaves
-//! the next watch. The next round starts when all of that is answered, so no event is ever merged with another.
+//! A round is one set, an event at every watching session and, with one-shot watches, a getData of
+//! each that leaves the next watch. The next round starts when all of that is answered, so no event
+//! is ever merged with another.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -64,7 +65,9 @@ impl Watch<'_> {
                 stats.reset();
             }
             phase = seen;
-            pool.check_drain(round_since)?;
+            if pool.is_overdue(round_since) {
+                return Err(round.late());
+            }
             for &ready in &ready {
                 pool.serve(ready, |now, incoming| {
                     round.take(now, incoming, &mut stats, phase, || fired.push(ready.index))
@@ -149,6 +152,13 @@ struct Round {
 impl Round {
     fn is_over(&self) -> bool {
         self.events == 0 && self.replies == 0
+    }
+
+    fn late(&self) -> BenchError {
+        let Self { events, replies, .. } = self;
+        BenchError::Protocol(format!(
+            "{events} events and {replies} replies are missing a minute after a set"
+        ))
     }
 
     fn take(

@@ -16,8 +16,8 @@ pub(super) trait Workload: Send {
     /// The kinds of requests, by number.
     fn kinds(&self) -> Vec<Kind>;
 
-    /// Appends the next request of the session to `out` and says what it is; `None` when there are no
-    /// more.
+    /// Appends the next request of the session to `out` and says what it is; `None` when there are
+    /// no more.
     fn request(&mut self, session: usize, xid: Xid, out: &mut BytesMut) -> Option<Asked>;
 }
 

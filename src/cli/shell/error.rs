@@ -2,6 +2,7 @@
 
 use crate::client::ClientError;
 use crate::proto::ErrorCode;
+use crate::tree::quota::InvalidStats;
 
 /// A message for standard error, and what the process exits with if this was its last command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,12 @@ impl KeeperError {
             QuotaExceeded => format!("Quota has exceeded : {path}"),
             _ => self.message(),
         }
+    }
+}
+
+impl From<InvalidStats> for CliError {
+    fn from(error: InvalidStats) -> Self {
+        Self::new(error.to_string())
     }
 }
 

@@ -15,7 +15,6 @@ mod console;
 mod error;
 mod format;
 mod options;
-mod quotas;
 mod tree_walk;
 mod words;
 
@@ -48,6 +47,9 @@ const SHELL_COMMANDS: [(&str, &str); 5] = [
 
 /// Lines that `history` looks back.
 const HISTORY_LINES: usize = 10;
+
+/// Wait before the first prompt, so that it can show a connection that is made at once.
+const FIRST_PROMPT_WAIT: Duration = Duration::from_millis(300);
 
 /// Runs the shell with these arguments, the program's name left out, and gives its exit code.
 pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
@@ -143,6 +145,9 @@ impl Shell {
         editor.set_helper(Some(ZNodeCompleter { commands, zk: Rc::clone(&self.zk) }));
         if let Ok(printer) = editor.create_external_printer() {
             self.console.print_above_line(Box::new(printer));
+        }
+        if let Some(zk) = &*self.zk.borrow() {
+            zk.wait_connected(FIRST_PROMPT_WAIT);
         }
         loop {
             match editor.readline(&self.prompt()) {

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::error::{AtPath, KeeperError};
-use crate::client::{ClientError, Op, OpResult, Pending, ZooKeeper, validate_path};
+use crate::client::{ClientError, Op, OpResult, Pending, ZooKeeper};
 use crate::proto::ErrorCode;
+use crate::proto::path::validate_path;
 
 /// Batches of deletions under way at a time.
 const BATCHES_IN_FLIGHT: usize = 10;
@@ -61,7 +62,7 @@ pub(super) fn delete_recursive(
     root: &str,
     batch_size: i32,
 ) -> Result<bool, KeeperError> {
-    validate_path(root).at(root)?;
+    validate_path(root).map_err(ClientError::from).at(root)?;
     let tree = list_sub_tree_bfs(zk, root)?;
     let leaves_first: Vec<&String> = tree.iter().rev().collect();
     let Some(batch_size) = usize::try_from(batch_size).ok().filter(|size| *size > 0) else {

@@ -43,11 +43,15 @@ pub(super) fn opening(input: &[u8]) -> Opening {
     if WORDS.contains(&first) { Opening::Word(*first) } else { Opening::Frame }
 }
 
+/// Room that is made for a frame at once, at least.
+const ROOM_BYTES_MIN: usize = 16 << 10;
+
 /// A length no frame may have.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadLength(pub(super) i32);
 
-/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for it.
+/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for more
+/// of it.
 pub(super) fn next_frame(
     input: &mut BytesMut,
     max_bytes: usize,
@@ -58,7 +62,9 @@ pub(super) fn next_frame(
         return Err(BadLength(length));
     };
     if input.len() < 4 + bytes {
-        input.reserve(4 + bytes - input.len());
+        // Room grows with what has come, not with what is announced: an announcement costs its sender nothing.
+        let missing = 4 + bytes - input.len();
+        input.reserve(missing.min(input.len().max(ROOM_BYTES_MIN)));
         return Ok(None);
     }
     input.advance(4);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use jute::{AuthPacket, Field, Reader, RequestHeader};
+use jute::{AuthPacket, Field, GetSaslRequest, Reader, RequestHeader, SetSaslResponse};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -37,8 +37,8 @@ use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
 /// Bytes of replies that may wait before no more requests are read.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of input a connection reads at once.
-const INPUT_BYTES: usize = 64 << 10;
+/// Bytes of input a connection reads at once; one that has nothing to read holds no buffer.
+const INPUT_BYTES: usize = 16 << 10;
 
 /// Requests answered under one hold of the shared lock, so that writes are not kept waiting.
 const READS_PER_HOLD_MAX: u32 = 64;
@@ -121,9 +121,8 @@ impl ServerCnxn {
                     continue;
                 }
             }
-            if self.input.capacity() - self.input.len() < INPUT_BYTES / 4 && !self.input.is_empty()
-            {
-                self.input.reserve(INPUT_BYTES);
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
             }
             tokio::select! {
                 read = read_some(read_half, &mut self.input), if may_read => match read {
@@ -290,9 +289,14 @@ impl ServerCnxn {
                 continue;
             }
             let request_kind = classify(op);
-            if request_kind == RequestKind::Auth {
+            if matches!(request_kind, RequestKind::Auth | RequestKind::Sasl) {
                 reads.take().into_iter().for_each(ReadBatch::end);
-                if let Err(close) = self.authenticate(xid, &frame[body_at..]) {
+                let body = &frame[body_at..];
+                let done = match request_kind {
+                    RequestKind::Auth => self.authenticate(xid, body),
+                    _ => self.answer_sasl(xid, body),
+                };
+                if let Err(close) = done {
                     break Err(close);
                 }
                 identities = cnxn.identities();
@@ -378,6 +382,21 @@ impl ServerCnxn {
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Err(ErrorCode::AuthFailed));
                 Err(Close::AfterReplies)
             }
+        }
+    }
+
+    /// sasl, on a server where it is not configured: an empty answer to any token, and the end of a client that
+    /// sends none (`ZooKeeperServer.processSasl`).
+    fn answer_sasl(&mut self, xid: i32, body: &[u8]) -> Result<(), Close> {
+        match GetSaslRequest::from_bytes(body) {
+            Ok(GetSaslRequest { token: Some(_) }) => {
+                self.cnxn.outbox().reply(xid, Zxid(0), |out| {
+                    SetSaslResponse { token: None }.write(out);
+                    Ok(())
+                });
+                Ok(())
+            }
+            _ => Err(Close::Now("a sasl request without a token".into())),
         }
     }
 

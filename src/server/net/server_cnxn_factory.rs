@@ -162,7 +162,8 @@ async fn accept_one(
     };
     let prepared = prepare().and_then(|()| stream.into_std());
     match prepared {
-        Ok(stream) => Some((stream, peer, slot)),
+        // An IPv4 client is one, whatever socket it came through.
+        Ok(stream) => Some((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()), slot)),
         Err(error) => {
             warn!(%peer, "cannot serve a connection: {error}");
             None

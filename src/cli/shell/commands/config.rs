@@ -4,13 +4,14 @@ use super::{Command, Session};
 use crate::cli::shell::command_line::flag;
 use crate::cli::shell::error::{AtPath, CliError};
 use crate::cli::shell::format;
+use crate::tree::CONFIG_PATH;
 
 pub(super) const COMMAND: Command = Command::new("config", "[-c] [-w] [-s]", 1, exec)
     .with_options(&[flag("s", "stats"), flag("w", "watch"), flag("c", "client connection string")]);
 
 fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
     let line = COMMAND.parse(words)?;
-    let (data, stat) = session.zk.get_config(line.has("w")).at("/zookeeper/config")?;
+    let (data, stat) = session.zk.get_config(line.has("w")).at(CONFIG_PATH)?;
     let text = format::text(data.as_deref());
     match line.has("c") {
         true => session.console.line(client_config(&text)),

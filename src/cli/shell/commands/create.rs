@@ -6,9 +6,7 @@ use crate::cli::shell::command_line::{CommandLine, flag, valued};
 use crate::cli::shell::error::{CliError, KeeperError};
 use crate::client::ClientError;
 use crate::proto::{CreateMode, ErrorCode};
-
-/// Longest time to live, in milliseconds (`EphemeralType.TTL`).
-const TTL_MS_MAX: i64 = 0xff_ffff_ffff;
+use crate::tree::TTL_MS_MAX;
 
 pub(super) const COMMAND: Command =
     Command::new("create", "[-s] [-e] [-c] [-t ttl] path [data] [acl]", 2, exec).with_options(&[

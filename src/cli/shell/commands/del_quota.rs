@@ -3,9 +3,9 @@
 use super::{Command, Session};
 use crate::cli::shell::command_line::{Choice, flag};
 use crate::cli::shell::error::{AtPath, CliError, KeeperError};
-use crate::cli::shell::quotas::{QUOTA_NODE, StatsTrack, limit_path, quota_path};
 use crate::client::ZooKeeper;
 use crate::proto::ErrorCode;
+use crate::tree::quota::{QUOTA_ROOT, StatsTrack, limit_path};
 
 pub(super) const COMMAND: Command = Command {
     choice: Choice::AtMostOne,
@@ -17,12 +17,14 @@ pub(super) const COMMAND: Command = Command {
     ])
 };
 
+type SetLimit = fn(&mut StatsTrack, i64);
+
 /// The limit that each option takes away.
-const LIMITS: [(&str, &str); 4] = [
-    ("n", StatsTrack::COUNT),
-    ("b", StatsTrack::BYTES),
-    ("N", StatsTrack::COUNT_HARD_LIMIT),
-    ("B", StatsTrack::BYTE_HARD_LIMIT),
+const LIMITS: [(&str, SetLimit); 4] = [
+    ("n", StatsTrack::set_count),
+    ("b", StatsTrack::set_bytes),
+    ("N", StatsTrack::set_count_hard_limit),
+    ("B", StatsTrack::set_byte_hard_limit),
 ];
 
 fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
@@ -34,10 +36,10 @@ fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
         return Ok(());
     }
     let gone = match LIMITS.iter().find(|(option, _)| line.has(option)) {
-        Some((_, limit)) => {
+        Some((_, set_limit)) => {
             let (data, _) = session.zk.get_data(&limit_node, false).at(&limit_node)?;
-            let mut limits = StatsTrack::parse(data.as_deref())?;
-            limits.set(limit, -1);
+            let mut limits = StatsTrack::parse(&data.unwrap_or_default())?;
+            set_limit(&mut limits, -1);
             let data = limits.to_string();
             session.zk.set_data(&limit_node, Some(data.as_bytes()), -1).at(&limit_node).map(drop)
         }
@@ -54,13 +56,13 @@ fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
 
 /// Deletes the nodes of a quota, and those above them that nothing else needs.
 fn delete_quota(zk: &ZooKeeper, path: &str) -> Result<(), KeeperError> {
-    let node = quota_path(path);
+    let node = format!("{QUOTA_ROOT}{path}");
     for child in zk.get_children(&node, false).at(&node)? {
         let child = format!("{node}/{child}");
         zk.delete(&child, -1).at(&child)?;
     }
     let mut node = node.as_str();
-    while node != QUOTA_NODE && zk.get_children(node, false).at(node)?.is_empty() {
+    while node != QUOTA_ROOT && zk.get_children(node, false).at(node)?.is_empty() {
         zk.delete(node, -1).at(node)?;
         node = &node[..node.rfind('/').unwrap_or(0)];
     }

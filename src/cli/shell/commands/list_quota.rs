@@ -2,8 +2,8 @@
 
 use super::{Command, Session};
 use crate::cli::shell::error::{AtPath, CliError};
-use crate::cli::shell::quotas::{StatsTrack, limit_path, stat_path};
 use crate::proto::ErrorCode;
+use crate::tree::quota::{StatsTrack, limit_path, stat_path};
 
 pub(super) const COMMAND: Command = Command::new("listquota", "path", 2, exec);
 
@@ -20,8 +20,8 @@ fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
         }
         nodes => nodes?,
     };
-    let limits = StatsTrack::parse(limits.as_deref())?;
-    let used = StatsTrack::parse(used.as_deref())?;
+    let limits = StatsTrack::parse(&limits.unwrap_or_default())?;
+    let used = StatsTrack::parse(&used.unwrap_or_default())?;
     session.console.line(format_args!("Output quota for {path} {limits}"));
     session.console.line(format_args!("Output stat for {path} {used}"));
     Ok(())

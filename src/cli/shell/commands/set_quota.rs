@@ -5,12 +5,11 @@ use crate::cli::shell::acl::open_unsafe;
 use crate::cli::shell::command_line::{Choice, CommandLine, valued};
 use crate::cli::shell::console::Console;
 use crate::cli::shell::error::{AtPath, CliError, KeeperError};
-use crate::cli::shell::quotas::{
-    LIMIT_NODE, QUOTA_NODE, STAT_NODE, StatsTrack, quota_path, trim_quota_path,
-};
 use crate::cli::shell::tree_walk::visit_sub_tree_dfs;
-use crate::client::ZooKeeper;
+use crate::client::{ClientError, ZooKeeper};
+use crate::proto::path::validate_path;
 use crate::proto::{CreateMode, ErrorCode};
+use crate::tree::quota::{LIMIT_NODE, QUOTA_ROOT, STAT_NODE, StatsTrack};
 
 pub(super) const COMMAND: Command = Command {
     choice: Choice::One,
@@ -25,8 +24,8 @@ pub(super) const COMMAND: Command = Command {
 fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
     let line = COMMAND.parse(words)?;
     let path = &line.args[1];
-    if path.starts_with(QUOTA_NODE) {
-        let text = format!("cannot set a quota under the path: {QUOTA_NODE}");
+    if path.starts_with(QUOTA_ROOT) {
+        let text = format!("cannot set a quota under the path: {QUOTA_ROOT}");
         session.console.error(text);
         return Ok(());
     }
@@ -40,22 +39,37 @@ fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
     }
 }
 
-/// The limits that the options ask for.
+/// A limit that an option sets: its option, and how it is read and written.
+type Limit = (&'static str, fn(&StatsTrack) -> i64, fn(&mut StatsTrack, i64));
+
+const COUNT_LIMITS: [Limit; 2] = [
+    ("n", StatsTrack::count, StatsTrack::set_count),
+    ("N", StatsTrack::count_hard_limit, StatsTrack::set_count_hard_limit),
+];
+
+const BYTE_LIMITS: [Limit; 2] = [
+    ("b", StatsTrack::bytes, StatsTrack::set_bytes),
+    ("B", StatsTrack::byte_hard_limit, StatsTrack::set_byte_hard_limit),
+];
+
+/// The limits that the options ask for; the others are -1 and stored as such.
 fn limits(line: &CommandLine) -> Result<StatsTrack, &'static str> {
     const NO_NUMBER: &str = "NumberFormatException happens when parsing the option value";
-    let mut limits = StatsTrack::unlimited();
-    for (option, key) in [("n", StatsTrack::COUNT), ("N", StatsTrack::COUNT_HARD_LIMIT)] {
-        let Some(value) = line.value(option) else { continue };
-        match value.parse::<i32>().map_err(|_| NO_NUMBER)? {
-            count @ 1.. => limits.set(key, count.into()),
-            _ => return Err("the num quota must be greater than zero"),
+    let mut limits = StatsTrack::default();
+    for (option, _, set) in COUNT_LIMITS {
+        match line.value(option).map(str::parse::<i32>) {
+            None => set(&mut limits, -1),
+            Some(Ok(count @ 1..)) => set(&mut limits, count.into()),
+            Some(Ok(_)) => return Err("the num quota must be greater than zero"),
+            Some(Err(_)) => return Err(NO_NUMBER),
         }
     }
-    for (option, key) in [("b", StatsTrack::BYTES), ("B", StatsTrack::BYTE_HARD_LIMIT)] {
-        let Some(value) = line.value(option) else { continue };
-        match value.parse::<i64>().map_err(|_| NO_NUMBER)? {
-            bytes @ 0.. => limits.set(key, bytes),
-            _ => return Err("the bytes quota must be greater than or equal to zero"),
+    for (option, _, set) in BYTE_LIMITS {
+        match line.value(option).map(str::parse::<i64>) {
+            None => set(&mut limits, -1),
+            Some(Ok(bytes @ 0..)) => set(&mut limits, bytes),
+            Some(Ok(_)) => return Err("the bytes quota must be greater than or equal to zero"),
+            Some(Err(_)) => return Err(NO_NUMBER),
         }
     }
     Ok(limits)
@@ -72,7 +86,7 @@ fn create_quota(
     }
     refuse_quota_below(zk, console, path)?;
     refuse_quota_above(zk, path)?;
-    let mut node = QUOTA_NODE.to_owned();
+    let mut node = QUOTA_ROOT.to_owned();
     for name in components(path) {
         node = format!("{node}/{name}");
         create_if_missing(zk, &node)?;
@@ -80,14 +94,21 @@ fn create_quota(
     let (stat_node, limit_node) = (format!("{node}/{STAT_NODE}"), format!("{node}/{LIMIT_NODE}"));
     if zk.exists(&limit_node, false).at(&limit_node)?.is_none() {
         create(zk, &limit_node, Some(limits.to_string()))?;
-        create(zk, &stat_node, Some(StatsTrack::unused().to_string()))?;
+        let mut unused = StatsTrack::default();
+        unused.set_count(0);
+        unused.set_bytes(0);
+        create(zk, &stat_node, Some(unused.to_string()))?;
         // The server counts what is there while it creates the node of the limits.
         let (limits, used) = (read(zk, &limit_node)?, read(zk, &stat_node)?);
         warn(console, &limits, &used);
         return Ok(());
     }
     let mut merged = read(zk, &limit_node)?;
-    merged.merge(limits);
+    for (_, get, set) in COUNT_LIMITS.into_iter().chain(BYTE_LIMITS) {
+        if get(limits) > -1 {
+            set(&mut merged, get(limits));
+        }
+    }
     warn(console, &merged, &read(zk, &stat_node)?);
     let data = merged.to_string();
     zk.set_data(&limit_node, Some(data.as_bytes()), -1).at(&limit_node)?;
@@ -99,7 +120,7 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn read(zk: &ZooKeeper, node: &str) -> Result<StatsTrack, CliError> {
-    StatsTrack::parse(zk.get_data(node, false).at(node)?.0.as_deref())
+    Ok(StatsTrack::parse(&zk.get_data(node, false).at(node)?.0.unwrap_or_default())?)
 }
 
 fn create(zk: &ZooKeeper, node: &str, data: Option<String>) -> Result<(), KeeperError> {
@@ -119,14 +140,9 @@ fn create_if_missing(zk: &ZooKeeper, node: &str) -> Result<(), KeeperError> {
 
 /// Warns of a quota that is exceeded already.
 fn warn(console: &Console, limits: &StatsTrack, used: &StatsTrack) {
-    let exceeds = |limit: &str, used: i64| (0..used).contains(&limits.get(limit));
-    let (count, bytes) = (used.get(StatsTrack::COUNT), used.get(StatsTrack::BYTES));
-    let pairs = [
-        ("count", StatsTrack::COUNT, StatsTrack::COUNT_HARD_LIMIT, count),
-        ("bytes", StatsTrack::BYTES, StatsTrack::BYTE_HARD_LIMIT, bytes),
-    ];
-    for (what, soft, hard, used) in pairs {
-        if exceeds(soft, used) || exceeds(hard, used) {
+    let kinds = [("count", COUNT_LIMITS, used.count()), ("bytes", BYTE_LIMITS, used.bytes())];
+    for (what, kind, used) in kinds {
+        if kind.iter().any(|(_, get, _)| (0..used).contains(&get(limits))) {
             console.line(format_args!(
                 "[Warning]: the {what} quota you create is less than the existing {what}:{used}"
             ));
@@ -136,9 +152,9 @@ fn warn(console: &Console, limits: &StatsTrack, used: &StatsTrack) {
 
 /// Quotas do not nest: refuses a path with a quota somewhere below it.
 fn refuse_quota_below(zk: &ZooKeeper, console: &Console, path: &str) -> Result<(), CliError> {
-    let root = quota_path(path);
+    let root = format!("{QUOTA_ROOT}{path}");
     // For the root of the tree Java asks for a path that ends in a slash, which is refused.
-    crate::client::validate_path(&root).at(&root)?;
+    validate_path(&root).map_err(ClientError::from).at(&root)?;
     if zk.exists(&root, false).at(&root)?.is_none() {
         return Ok(());
     }
@@ -153,17 +169,22 @@ fn refuse_quota_below(zk: &ZooKeeper, console: &Console, path: &str) -> Result<(
             Ok(children) => children,
         };
         if node != root && children.iter().any(|child| child == LIMIT_NODE) {
-            let below = trim_quota_path(node);
+            let below = without_quota_root(node);
             return Err(CliError::new(format!("{path} has a child {below} which has a quota")));
         }
         Ok(())
     })
 }
 
+/// The path whose quota is kept under `node`.
+fn without_quota_root(node: &str) -> &str {
+    node.strip_prefix(QUOTA_ROOT).unwrap_or(node)
+}
+
 /// Refuses a path with a quota somewhere above it.
 fn refuse_quota_above(zk: &ZooKeeper, path: &str) -> Result<(), CliError> {
     let names: Vec<&str> = components(path).collect();
-    let mut node = QUOTA_NODE.to_owned();
+    let mut node = QUOTA_ROOT.to_owned();
     for name in names.iter().take(names.len().saturating_sub(1)) {
         node = format!("{node}/{name}");
         let children = match zk.get_children(&node, false).at(&node) {
@@ -171,7 +192,7 @@ fn refuse_quota_above(zk: &ZooKeeper, path: &str) -> Result<(), CliError> {
             children => children?,
         };
         if children.iter().any(|child| child == LIMIT_NODE) {
-            let above = trim_quota_path(&node);
+            let above = without_quota_root(&node);
             return Err(CliError::new(format!("{path} has a parent {above} which has a quota")));
         }
     }
