@@ -85,19 +85,16 @@ impl Prep<'_> {
         bytes_diff: i64,
         count_diff: i64,
     ) -> Result<(), ErrorCode> {
-<<<<<<< HEAD
-        if self.limits.enforce_quota && self.tree.exceeds_quota(path, bytes_diff, count_diff) {
-            self.metrics.quota_exceeded(path);
-            return Err(ErrorCode::QuotaExceeded);
-=======
         if !self.limits.enforce_quota {
             return Ok(());
         }
         match self.tree.exceeds_quota(path, bytes_diff, count_diff) {
             Ok(false) => Ok(()),
-            Ok(true) => Err(ErrorCode::QuotaExceeded),
+            Ok(true) => {
+                self.metrics.quota_exceeded(path);
+                Err(ErrorCode::QuotaExceeded)
+            }
             Err(_) => Err(ErrorCode::MarshallingError),
->>>>>>> main
         }
     }
 }
