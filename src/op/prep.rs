@@ -5,6 +5,7 @@ use jute::{Acl, Field};
 use crate::auth::{AclEntry, Identity, ProviderRegistry};
 use crate::proto::{ErrorCode, Millis, Perms, SessionId, Zxid};
 use crate::session::SessionTracker;
+use crate::stats::ServerMetrics;
 use crate::tree::{AclList, ChangeRecord, DataTree, EphemeralRules, OutstandingChanges};
 
 /// Settings that decide whether a write is accepted.
@@ -28,6 +29,8 @@ pub struct Prep<'a> {
     pub sessions: &'a mut SessionTracker,
     /// Schemes and permissions.
     pub auth: &'a ProviderRegistry,
+    /// Where refusals are counted.
+    pub metrics: &'a ServerMetrics,
     /// Settings.
     pub limits: PrepLimits,
     /// The session that asks.
@@ -87,7 +90,10 @@ impl Prep<'_> {
         }
         match self.tree.exceeds_quota(path, bytes_diff, count_diff) {
             Ok(false) => Ok(()),
-            Ok(true) => Err(ErrorCode::QuotaExceeded),
+            Ok(true) => {
+                self.metrics.quota_exceeded(path);
+                Err(ErrorCode::QuotaExceeded)
+            }
             Err(_) => Err(ErrorCode::MarshallingError),
         }
     }

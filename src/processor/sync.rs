@@ -92,6 +92,11 @@ impl SyncRequestProcessor {
         (!self.batch.is_empty()).then_some(self.batch_since + self.policy.flush_delay_ms)
     }
 
+    /// When the first entry of the batch was written.
+    pub fn batch_since(&self) -> Millis {
+        self.batch_since
+    }
+
     /// Takes the batch for writing.
     pub fn take(&mut self) -> Arc<LogBatch> {
         let empty = self.spare.take().unwrap_or_default();

@@ -158,7 +158,8 @@ impl Outbox {
         }
     }
 
-    /// Queues a reply. If `body` fails, the reply is the error without a body. Returns the body's bytes.
+    /// Queues a reply. If `body` fails, the reply is the error without a body. Returns its bytes,
+    /// 0 if the connection is closing and there is none.
     pub fn reply(
         &mut self,
         xid: Xid,
@@ -171,16 +172,14 @@ impl Outbox {
         let frame = self.begin_frame();
         let header = self.bytes.len();
         ReplyHeader { xid, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
-        let start = self.bytes.len();
         if let Err(error) = body(&mut self.bytes) {
             self.bytes.truncate(header);
             ReplyHeader { xid, zxid: zxid.0, err: error.code() }.write(&mut self.bytes);
         }
-        self.end_frame(frame);
-        self.bytes.len() - start.min(self.bytes.len())
+        self.end_frame(frame)
     }
 
-    /// Queues a reply that has a body even if there is an error. Returns the body's bytes.
+    /// Queues a reply that has a body even if there is an error. Returns its bytes.
     pub fn reply_whole(
         &mut self,
         xid: Xid,
@@ -191,28 +190,26 @@ impl Outbox {
             return 0;
         }
         let frame = self.begin_frame();
-        let header = self.bytes.len();
         ReplyHeader { xid, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
         let start = self.bytes.len();
         if let Some(error) = body(&mut self.bytes) {
             self.bytes[start - size_of::<i32>()..start]
                 .copy_from_slice(&error.code().to_be_bytes());
         }
-        self.end_frame(frame);
-        self.bytes.len() - header
+        self.end_frame(frame)
     }
 
-    /// Queues a notification.
-    pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) {
+    /// Queues a notification. Returns its bytes.
+    pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) -> usize {
         if self.is_closing {
-            return;
+            return 0;
         }
         let frame = self.begin_frame();
         ReplyHeader { xid: -1, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
         let kind = event as i32;
         let state = KEEPER_STATE_SYNC_CONNECTED;
         WatcherEvent { kind, state, path: Ustring::from(path) }.write(&mut self.bytes);
-        self.end_frame(frame);
+        self.end_frame(frame)
     }
 
     /// Queues bytes that are a frame of their own, or no frame at all.
@@ -260,10 +257,12 @@ impl Outbox {
         frame
     }
 
-    fn end_frame(&mut self, frame: usize) {
-        let len = (self.bytes.len() - frame - 4) as i32;
-        self.bytes[frame..frame + 4].copy_from_slice(&len.to_be_bytes());
+    /// Ends the frame that begins there; returns its bytes, without those of the length.
+    fn end_frame(&mut self, frame: usize) -> usize {
+        let len = self.bytes.len() - frame - 4;
+        self.bytes[frame..frame + 4].copy_from_slice(&(len as i32).to_be_bytes());
         self.stats.packet_sent();
+        len
     }
 }
 

@@ -14,6 +14,15 @@ use super::quota::{
 };
 
 impl DataTree {
+    /// Every quota whose nodes can be read: the path it is on, its limits, and what is used.
+    pub fn quotas(&self) -> impl Iterator<Item = (&str, StatsTrack, StatsTrack)> {
+        self.quotas.iter().filter_map(|prefix| {
+            let read =
+                |path: &str| StatsTrack::parse(self.node(path)?.data().unwrap_or_default()).ok();
+            Some((&**prefix, read(&limit_path(prefix))?, read(&stat_path(prefix))?))
+        })
+    }
+
     /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota above it; a soft
     /// one is only logged. As in ZooKeeper, requests that are still on their way do not count.
     ///

@@ -126,7 +126,10 @@ impl ServerCnxn {
             }
             tokio::select! {
                 read = read_some(read_half, &mut self.input), if may_read => match read {
-                    Ok(0) => return Err(Close::Now("the client closed it".into())),
+                    Ok(0) => {
+                        self.context.state.metrics.connection_drop_count.increment(1);
+                        return Err(Close::Now("the client closed it".into()));
+                    }
                     Ok(_) => self.process()?,
                     Err(error) => return Err(Close::Now(format!("cannot read: {error}"))),
                 },
@@ -135,6 +138,7 @@ impl ServerCnxn {
                 }
                 () = self.socket.rung() => {}
                 () = &mut give_up, if self.cnxn.session.get().is_none() => {
+                    self.context.state.metrics.sessionless_connections_expired.increment(1);
                     return Err(Close::Now("no session was asked for in time".into()));
                 }
             }
@@ -199,9 +203,12 @@ impl ServerCnxn {
             Opening::Frame => {}
         }
         let Some(frame) = self.next_frame()? else { return Ok(()) };
-        self.received(1);
+        self.received(1, 4 + frame.len());
         let connect = ConnectFrame::decode(&frame)
             .map_err(|error| Close::Now(format!("bad connect request: {error}")))?;
+        let metrics = &self.context.state.metrics;
+        metrics.connection_token_deficit.record(0.0);
+        metrics.connection_request_count.increment(1);
         let last_processed = self.context.state.database.read().tree.last_processed();
         if Zxid(connect.last_zxid_seen) > last_processed {
             return Err(Close::Now(format!(
@@ -227,7 +234,7 @@ impl ServerCnxn {
     fn ask(&mut self, word: [u8; 4]) {
         if self.input.len() >= 4 + self.context.word_argument_bytes(word) {
             debug!(peer = %self.cnxn.peer, "four-letter word {}", word.escape_ascii());
-            self.received(1);
+            self.received(1, 4);
             self.phase = Phase::Asked(word);
         }
     }
@@ -262,7 +269,7 @@ impl ServerCnxn {
         let mut identities = cnxn.identities();
         let mut reads: Option<ReadBatch<'_>> = None;
         let mut reads_in_hold = 0;
-        let mut packets = 0;
+        let (mut packets, mut bytes) = (0, 0);
         let result = loop {
             let frame = match self.next_frame() {
                 Ok(Some(frame)) => frame,
@@ -270,6 +277,7 @@ impl ServerCnxn {
                 Err(close) => break Err(close),
             };
             packets += 1;
+            bytes += 4 + frame.len();
             let mut reader = Reader::new(&frame);
             let Ok(RequestHeader { xid, kind }) = RequestHeader::read(&mut reader) else {
                 break Err(Close::Now("a request without a header".into()));
@@ -344,7 +352,7 @@ impl ServerCnxn {
             }
         };
         reads.into_iter().for_each(ReadBatch::end);
-        self.received(packets);
+        self.received(packets, bytes);
         result
     }
 
@@ -354,14 +362,21 @@ impl ServerCnxn {
             .map_err(|error| Close::Now(format!("bad auth packet: {error}")))?;
         let scheme = packet.scheme.unwrap_or_default();
         let mut identities = self.cnxn.identities();
-        let auth = &self.context.state.auth;
+        let (auth, metrics) = (&self.context.state.auth, &self.context.state.metrics);
+        self.context.state.stats.sent(1);
         match auth.authenticate(&scheme, packet.auth, self.cnxn.peer, &mut identities) {
             Ok(()) => {
+                if &*scheme == "ensemble" {
+                    metrics.ensemble_auth_success.increment(1);
+                }
                 self.cnxn.set_identities(identities);
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Ok(()));
                 Ok(())
             }
-            Err(failure @ AuthFailure::WrongEnsemble) => Err(Close::Now(failure.to_string())),
+            Err(failure @ AuthFailure::WrongEnsemble) => {
+                metrics.ensemble_auth_fail.increment(1);
+                Err(Close::Now(failure.to_string()))
+            }
             Err(failure @ AuthFailure::Refused) => {
                 warn!(peer = %self.cnxn.peer, "authentication with scheme {scheme}: {failure}");
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Err(ErrorCode::AuthFailed));
@@ -394,8 +409,9 @@ impl ServerCnxn {
         })
     }
 
-    fn received(&self, packets: u64) {
+    fn received(&self, packets: u64, bytes: usize) {
         self.context.state.stats.received(packets);
+        self.context.state.metrics.bytes_received_count.increment(bytes as u64);
         self.cnxn.outbox().stats.packets_received += packets;
     }
 
