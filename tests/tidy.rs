@@ -29,11 +29,7 @@ const ROOMS: &[Room] = &[
     Room { name: "session", imports: &["proto", "auth"], exceptions: &[] },
     Room { name: "watch", imports: &["proto", "session"], exceptions: &[] },
     Room { name: "tree", imports: &["proto", "auth"], exceptions: &[] },
-    Room {
-        name: "op",
-        imports: &["proto", "auth", "session", "watch", "tree"],
-        exceptions: &[],
-    },
+    Room { name: "op", imports: &["proto", "auth", "session", "watch", "tree"], exceptions: &[] },
     Room {
         name: "processor",
         imports: &["proto", "auth", "session", "watch", "tree", "op", "version"],
@@ -47,8 +43,16 @@ const ROOMS: &[Room] = &[
     Room {
         name: "server",
         imports: &[
-            "version", "proto", "persistence", "auth", "session", "watch", "tree", "op",
-            "processor", "engine",
+            "version",
+            "proto",
+            "persistence",
+            "auth",
+            "session",
+            "watch",
+            "tree",
+            "op",
+            "processor",
+            "engine",
         ],
         exceptions: &[],
     },
@@ -169,8 +173,12 @@ fn files_are_short_and_lines_fit() {
 #[test]
 fn nothing_is_left_half_done() {
     // Put together, so that this file does not hold them.
-    let hollow =
-        [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore"), concat!("FIX", "ME")];
+    let hollow = [
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("#[", "ignore"),
+        concat!("FIX", "ME"),
+    ];
     let mut offences = Vec::new();
     for (path, text) in rust_files(&["src", "jute", "compat-tests", "tests", "fuzz"]) {
         for (number, line) in text.lines().enumerate() {
@@ -191,7 +199,8 @@ fn every_dependency_has_its_reason() {
         .map(str::to_owned)
         .collect();
     let mut used = BTreeSet::new();
-    for manifest in ["Cargo.toml", "jute/Cargo.toml", "compat-tests/Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "jute/Cargo.toml", "compat-tests/Cargo.toml", "fuzz/Cargo.toml"]
+    {
         used.extend(dependencies_of(&read(manifest)));
     }
     let own = ["gamekeeper", "jute"].map(str::to_owned).into();

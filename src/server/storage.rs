@@ -12,9 +12,7 @@ use crate::persistence::{
 };
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{SessionId, TxnEntry, Zxid};
-use crate::tree::{
-    DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest,
-};
+use crate::tree::{DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest};
 
 /// Slots of the tree a snapshot looks at under one hold of the lock.
 const SLOTS_PER_HOLD: usize = 2048;
