@@ -4,9 +4,11 @@
 //! The harness panics with a message when a part of it fails: it only ever runs inside tests.
 
 pub mod cache;
+pub mod differential;
 pub mod fill;
 pub mod program;
 pub mod raw_client;
 pub mod server;
 pub mod transcript;
 pub mod tree_dump;
+pub mod wire;

@@ -96,21 +96,21 @@ impl<'a> Reader<'a> {
         Ok(self.buffer()?.map(text::decode))
     }
 
-    /// The count in front of a vector's elements; `None` is null. Each element takes `min_element_bytes` or
-    /// more, so a count the rest of the input cannot hold is refused before anything is allocated by it.
+    /// The count in front of a vector's elements; `None` is null, and a count below -1 is an empty vector, as
+    /// `BinaryInputArchive` reads it. Each element takes `min_element_bytes` or more, so a count the rest of the
+    /// input cannot hold is refused before anything is allocated by it.
     pub fn count(&mut self, min_element_bytes: usize) -> Result<Option<usize>, JuteError> {
         let start = self.position;
         let length = self.int()?;
         if length == -1 {
             return Ok(None);
         }
-        match usize::try_from(length) {
-            Ok(count) if count <= self.remaining() / min_element_bytes.max(1) => Ok(Some(count)),
-            _ => {
-                self.position = start;
-                Err(JuteError::UnreasonableLength { offset: start, length })
-            }
+        let count = usize::try_from(length).unwrap_or(0);
+        if count > self.remaining() / min_element_bytes.max(1) {
+            self.position = start;
+            return Err(JuteError::UnreasonableLength { offset: start, length });
         }
+        Ok(Some(count))
     }
 }
 

@@ -283,6 +283,8 @@ mod tests {
         assert_eq!(bytes[..16], *b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0");
         assert_eq!(bytes[64..67], [b'B', 0, 0]);
         assert_eq!((writer.current_size(), writer.total_size()), (65, 65));
+        drop(writer);
+        assert_eq!(fs::read(dir.path().join("log.1f")).unwrap(), bytes[..65]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::log_reader::{cut_torn_end, remove_empty_tail};
+use super::log_reader::{remove_empty_tail, tidy_end};
 use super::{
     DataDirError, DataDirs, LoadedSnapshot, LogError, LogReader, SnapshotError, SnapshotSink,
     last_logged_zxid, load_newest_snapshot,
@@ -172,8 +172,8 @@ fn replay(
         restored.zxid = zxid;
         restored.txns_loaded += 1;
     }
-    if let Some((path, offset)) = reader.torn_end() {
-        cut_torn_end(path, offset)?;
+    if let Some(end) = reader.end() {
+        tidy_end(end)?;
     }
     restored.txns_load_time = start.elapsed();
     info!(
@@ -292,6 +292,24 @@ mod tests {
         let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
         assert_eq!((restored.zxid, told.zxids), (Zxid(2), vec![1, 2]));
         assert_eq!(fs::metadata(&path).unwrap().len(), third as u64);
+    }
+
+    #[test]
+    fn blocks_that_a_crash_left_reserved_are_given_back() {
+        let (home, dirs) = home();
+        snapshot(home.path(), 0);
+        log(home.path(), 1..=3);
+        let path = home.path().join("version-2/log.1");
+        let length = fs::metadata(&path).unwrap().len();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let reserve = rustix::fs::FallocateFlags::empty();
+        rustix::fs::fallocate(&file, reserve, 0, 8 << 20).unwrap();
+        restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), length);
+        // Apache's padding is left alone.
+        file.set_len(64 << 20).unwrap();
+        restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 64 << 20);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -25,6 +25,10 @@ use super::mapping::map_for_reading;
 use super::{DataFile, LogError, list_logs, logs_from};
 use crate::proto::{TxnEntry, Zxid};
 
+/// Blocks that a file may have beyond its data, in bytes, before a start gives them back: Apache's
+/// padding is a hole, and its files are left as they are.
+const RESERVED_BYTES_KEPT_MAX: u64 = 1 << 20;
+
 /// Walks the transactions of a log directory in order.
 #[derive(Debug)]
 pub struct LogReader {
@@ -34,17 +38,26 @@ pub struct LogReader {
     current: Option<OpenLog>,
     /// The last zxid that was read, or the one before `from`.
     last: Zxid,
-    /// Where the last file was cut off by a crash.
-    torn: Option<(PathBuf, u64)>,
+    end: Option<LogEnd>,
 }
 
 #[derive(Debug)]
 struct OpenLog {
     path: PathBuf,
+    /// The file up to its last byte that is not zero.
     map: Mmap,
-    /// Where the file's data ends; behind it there are only zeros.
-    data_end: usize,
     position: usize,
+}
+
+/// How the last file of a directory ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The file.
+    pub path: PathBuf,
+    /// Behind its last record.
+    pub offset: u64,
+    /// Whether something else than zeros stands there: a write that a crash cut off.
+    pub is_torn: bool,
 }
 
 /// One transaction, where it stands in its file.
@@ -80,20 +93,19 @@ impl LogReader {
         let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
         let waiting = logs_from(&logs, from).to_vec().into();
         let last = Zxid(from.0.saturating_sub(1));
-        Ok(Self { from, waiting, current: None, last, torn: None })
+        Ok(Self { from, waiting, current: None, last, end: None })
     }
 
     /// Bytes of the files not finished yet, padding included (`getStorageSize`).
     pub fn storage_bytes(&self) -> u64 {
-        let current = self.current.as_ref().map_or(0, |log| log.map.len() as u64);
-        let size = |log: &DataFile| log.path.metadata().map_or(0, |meta| meta.len());
-        current + self.waiting.iter().map(size).sum::<u64>()
+        let current = self.current.iter().map(|log| &log.path);
+        let paths = current.chain(self.waiting.iter().map(|log| &log.path));
+        paths.map(|path| path.metadata().map_or(0, |meta| meta.len())).sum()
     }
 
-    /// The last file, and where a crash cut off the last write to it; known once everything is
-    /// read.
-    pub fn torn_end(&self) -> Option<(&Path, u64)> {
-        self.torn.as_ref().map(|(path, offset)| (path.as_path(), *offset))
+    /// How the last file ends; known once everything is read.
+    pub fn end(&self) -> Option<&LogEnd> {
+        self.end.as_ref().filter(|_| self.current.is_none() && self.waiting.is_empty())
     }
 
     /// The next transaction; `None` behind the last one.
@@ -106,7 +118,7 @@ impl LogReader {
                 }
                 continue;
             };
-            let mut scan = LogScan::from(&log.map[..log.data_end], log.position);
+            let mut scan = LogScan::from(&log.map, log.position);
             match scan.next_record() {
                 Ok(record) => {
                     let (offset, zxid, length) = (record.offset, record.zxid(), record.entry.len());
@@ -117,14 +129,12 @@ impl LogReader {
                     }
                 }
                 Err(stop) => {
-                    let tail = scan.tail(stop);
+                    let (tail, scan_end) = (scan.tail(stop), scan.position());
                     self.check_tail(tail)?;
-                    let finished = self.current.take();
-                    if let (Tail::Torn { offset, .. }, Some(log)) = (tail, finished)
-                        && self.waiting.is_empty()
-                    {
-                        self.torn = Some((log.path, offset as u64));
-                    }
+                    let offset = scan_end as u64;
+                    let is_torn = tail != Tail::Clean;
+                    self.end =
+                        self.current.take().map(|log| LogEnd { path: log.path, offset, is_torn });
                 }
             }
         };
@@ -138,7 +148,10 @@ impl LogReader {
     fn open_log(&self, file: &DataFile) -> Result<Option<OpenLog>, LogError> {
         let path = file.path.clone();
         let opened = File::open(&path).map_err(LogError::io("open", &path))?;
-        let map = map_for_reading(&opened).map_err(LogError::io("map", &path))?;
+        let size = opened.metadata().map_err(LogError::io("look at", &path))?.len();
+        let data_end = data_end(&opened, size).map_err(LogError::io("read", &path))?;
+        let length = data_end.max(LOG_HEADER_BYTES as u64).min(size) as usize;
+        let map = map_for_reading(&opened, length).map_err(LogError::io("map", &path))?;
         let not_a_log = |reason: String| LogError::NotALog { path: path.clone(), reason };
         if !has_header(&map) {
             if !self.waiting.is_empty() {
@@ -154,9 +167,7 @@ impl LogReader {
                 bytes.join(" ")
             )));
         }
-        let data_end = data_end(&opened, map.len() as u64).map_err(LogError::io("read", &path))?;
-        let data_end = (data_end as usize).max(LOG_HEADER_BYTES);
-        Ok(Some(OpenLog { path, map, data_end, position: LOG_HEADER_BYTES }))
+        Ok(Some(OpenLog { path, map, position: LOG_HEADER_BYTES }))
     }
 
     /// Refuses damage, and tells of a torn end.
@@ -192,12 +203,19 @@ impl LogReader {
     }
 }
 
-/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads
-/// the file too. The caller owns the directory.
-pub(super) fn cut_torn_end(path: &Path, offset: u64) -> Result<(), LogError> {
-    warn!("cutting the log file {} at byte {offset}, where a write was cut off", path.display());
+/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads the
+/// file too, and gives back the blocks it had reserved. The caller owns the directory.
+pub(super) fn tidy_end(end: &LogEnd) -> Result<(), LogError> {
+    let path = &end.path;
+    let allocated = path.metadata().map_err(LogError::io("look at", path))?.blocks() * 512;
+    if !end.is_torn && allocated < end.offset + RESERVED_BYTES_KEPT_MAX {
+        return Ok(());
+    }
+    if end.is_torn {
+        warn!("cutting the log file {} at byte {}", path.display(), end.offset);
+    }
     let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
-    file.set_len(offset).map_err(LogError::io("truncate", path))?;
+    file.set_len(end.offset).map_err(LogError::io("truncate", path))?;
     file.sync_all().map_err(LogError::io("flush", path))
 }
 
@@ -321,7 +339,8 @@ mod tests {
         let mut reader = LogReader::open(dir.path(), Zxid(3)).unwrap();
         while reader.next_record().unwrap().is_some() {}
         let log = dir.path().join("log.1");
-        assert_eq!(reader.torn_end(), Some((log.as_path(), 412)));
+        let end = LogEnd { path: log, offset: 412, is_torn: true };
+        assert_eq!(reader.end(), Some(&end));
         file(dir.path(), 5..=6);
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4, 5, 6]);
         // Without what follows 4, the next file proves that something is missing.

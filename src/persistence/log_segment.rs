@@ -17,7 +17,8 @@
 //! folio, and a store through the mapping makes the whole of it dirty: with pieces of 1 MiB each
 //! small flush wrote a megabyte and took 0.3 ms.
 //!
-//! Only one window is mapped at a time, so the log does not count into resident memory.
+//! Only one window is mapped at a time, so the log does not count into resident memory. A file that
+//! is closed is cut to its data; Apache leaves its padding, but that is a hole.
 //!
 //! Invariants:
 //! 1. `position <= reserved`, and `position` is within or at the end of the mapped window.
@@ -181,6 +182,16 @@ impl LogSegment {
     /// Makes everything appended durable. `fdatasync` takes in what was stored through the mapping.
     pub(super) fn flush(&self) -> Result<(), LogError> {
         self.file.sync_data().map_err(LogError::io("flush", &self.path))
+    }
+}
+
+/// What was reserved and not used is given back: Apache's padding is a hole and costs nothing, while
+/// 64 MiB of blocks left behind by each roll and start would fill a disk.
+impl Drop for LogSegment {
+    fn drop(&mut self) {
+        self.window = None;
+        // If this fails the file stays longer than it need be, and is read all the same.
+        let _ = self.file.set_len(self.position);
     }
 }
 

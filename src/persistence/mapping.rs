@@ -10,10 +10,10 @@ use std::io;
 
 use memmap2::{Advice, Mmap, MmapMut, MmapOptions};
 
-/// Maps a whole log for reading it once from front to back.
-pub(super) fn map_for_reading(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the file is a log of this server, which is not shortened while mapped.
-    let map = unsafe { Mmap::map(file)? };
+/// Maps the first `length` bytes of a log for reading them once from front to back.
+pub(super) fn map_for_reading(file: &File, length: usize) -> io::Result<Mmap> {
+    // SAFETY: the file is a log of this server, which is not cut before the end of its data.
+    let map = unsafe { MmapOptions::new().len(length).map(file)? };
     if !map.is_empty() {
         map.advise(Advice::Sequential)?;
     }

@@ -40,7 +40,7 @@ pub use file_snap::{
 pub use file_txn_log::{FileTxnLog, LogOptions, last_logged_zxid, truncate};
 pub use file_txn_snap_log::{RestoreError, RestoreOptions, RestoreSink, Restored, restore};
 pub use log_batch::LogBatch;
-pub use log_reader::{LogReader, LogRecord};
+pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use log_scan::{LogScan, ScannedRecord, Stop, Tail};
 pub use purge::{PurgeError, SNAPSHOTS_KEPT_MIN, purge};
 pub use snap_stream::Compression;

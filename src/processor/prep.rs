@@ -6,7 +6,7 @@
 //! 1. zxids are given out without a gap, in the order of the log.
 //! 2. A request that cannot be decoded takes no zxid, except a multi.
 
-use jute::{ErrorTxn, Field, Reader, TxnDigest, TxnHeader};
+use jute::{ErrorTxn, Field, JuteError, Reader, TxnDigest, TxnHeader};
 
 use super::ClientRequest;
 use crate::auth::ProviderRegistry;
@@ -149,7 +149,11 @@ struct Body<'a> {
 impl<'a> Body<'a> {
     fn decode<T: Field<'a>>(&self) -> Result<T, Refusal> {
         let mut reader = Reader::with_limit(self.bytes, self.max_buffer_bytes);
-        T::read(&mut reader).map_err(|_| Refusal::Undecodable)
+        T::read(&mut reader).map_err(|error| match error {
+            // A null string is read by Apache's server and refused only when it is used.
+            JuteError::Null { .. } => Refusal::Failed(ErrorCode::MarshallingError),
+            _ => Refusal::Undecodable,
+        })
     }
 }
 

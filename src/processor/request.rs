@@ -33,6 +33,8 @@ pub enum RequestKind {
     Sync,
     /// It changes who the connection is, at once.
     Auth,
+    /// A step of a SASL exchange.
+    Sasl,
     /// No client may ask for it: the connection is closed without an answer.
     Forbidden,
     /// Answered with an error, and the connection is closed (`UnimplementedRequestProcessor`).
@@ -50,7 +52,8 @@ pub fn classify(op: Option<OpCode>) -> RequestKind {
         | Some(GetEphemerals | MultiRead | WhoAmI) => RequestKind::Read,
         Some(OpCode::Sync) => RequestKind::Sync,
         Some(OpCode::Auth) => RequestKind::Auth,
-        Some(DeleteContainer | Sasl) => RequestKind::Forbidden,
+        Some(OpCode::Sasl) => RequestKind::Sasl,
+        Some(DeleteContainer) => RequestKind::Forbidden,
         Some(Notification | Check | CreateSession | Error) | None => RequestKind::Unknown,
     }
 }
@@ -83,6 +86,6 @@ pub fn op_name(op: OpCode) -> &'static str {
         RemoveWatches => "REMW",
         WhoAmI => "HOMI",
         GetEphemerals => "GETE",
-        Notification | Auth | Sasl | Error => "NA",
+        Notification | Auth | OpCode::Sasl | Error => "NA",
     }
 }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use crate::persistence::LogBatch;
 use crate::proto::{Millis, Zxid};
 
+/// A batch that grew beyond this many bytes is not kept for the next one: its memory goes back.
+const SPARE_BYTES_MAX: usize = 4 << 20;
+
 /// When batches are flushed and snapshots taken.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotPolicy {
@@ -93,6 +96,9 @@ impl SyncRequestProcessor {
 
     /// Gives back a batch that is applied, so that its memory is used again.
     pub fn recycle(&mut self, batch: Arc<LogBatch>) {
+        if batch.bytes().len() > SPARE_BYTES_MAX {
+            return;
+        }
         if let Ok(mut batch) = Arc::try_unwrap(batch) {
             batch.clear();
             self.spare = Some(batch);

@@ -1,5 +1,4 @@
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
@@ -319,9 +318,6 @@ public final class Recipes {
                 client.transactionOp().setData().withVersion(0).forPath("/transaction", "u".getBytes()),
                 client.transactionOp().check().withVersion(1).forPath("/transaction")).forEach(
                     result -> say("transaction: %s %s", result.getType(), result.getForPath()));
-            List<String> children = client.getChildren().forPath("/");
-            Collections.sort(children);
-            say("nodes left: %s", children);
         }
     }
 }

@@ -75,7 +75,8 @@ pub struct Args {
     #[arg(long)]
     pub persistent: bool,
 
-    /// Znode everything happens under; it is deleted before and after a run, except after fill.
+    /// Znode everything happens under; a run deletes the one of the run before, and its
+    /// own at its end, except after fill.
     #[arg(long, default_value = "/bench", value_name = "PATH")]
     pub root: String,
 

@@ -63,13 +63,10 @@ impl<'a> Plan<'a> {
 
     /// Makes the znodes the sessions find.
     fn prepare(&self, target: &Target) -> Result<(), BenchError> {
+        let parents = self.runs.iter().map(|run| run.parent.as_str());
+        stage::make_parents(target, &self.args.root, parents)?;
         match self.args.workload {
-            WorkloadName::Fill
-            | WorkloadName::Create
-            | WorkloadName::Watch
-            | WorkloadName::Idle => {
-                stage::make_parents(target, self.runs.iter().map(|run| run.parent.as_str()))
-            }
+            WorkloadName::Fill => Ok(()),
             _ => stage::make(target, self.runs.clone(), &self.data),
         }
     }

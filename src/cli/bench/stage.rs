@@ -22,48 +22,63 @@ const OUTSTANDING: usize = 8;
 /// Bytes of requests a session keeps unanswered at most, roughly.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Creates the znodes of `runs` and their parents.
+/// Data of a root, by which it is known as one that may be deleted.
+const MARK: &[u8] = b"gamekeeper bench";
+
+/// Creates the znodes of `runs` under their parents.
 pub(super) fn make(target: &Target, runs: Vec<Run>, data: &[u8]) -> Result<(), BenchError> {
-    make_parents(target, runs.iter().map(|run| run.parent.as_str()))?;
     let batch = (BATCH_BYTES / (data.len() + 100)).clamp(1, 100) as u32;
     in_bulk(target, &mut Fill::new(runs, data, batch), "making the znodes")
 }
 
-/// Creates `paths`, each with what is missing above it.
+/// Creates `root`, which must not be there, what is missing above it, and the `parents` in it.
 pub(super) fn make_parents<'a>(
     target: &Target,
-    paths: impl Iterator<Item = &'a str>,
+    root: &str,
+    parents: impl Iterator<Item = &'a str>,
 ) -> Result<(), BenchError> {
     let client = target.client()?;
-    for path in paths {
-        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
-            let step = &path[..end];
-            match client.create(step, Some(b""), &open_acl(), CreateMode::Persistent) {
-                Ok(_) | Err(ClientError::Code(ErrorCode::NodeExists)) => {}
-                Err(e) => return Err(BenchError::step(format!("create of {step}"), e)),
-            }
-        }
+    let create = |path: &str, data| match client.create(
+        path,
+        Some(data),
+        &open_acl(),
+        CreateMode::Persistent,
+    ) {
+        Ok(_) | Err(ClientError::Code(ErrorCode::NodeExists)) => Ok(()),
+        Err(e) => Err(BenchError::step(format!("create of {path}"), e)),
+    };
+    for (end, _) in root.match_indices('/').skip(1) {
+        create(&root[..end], b"")?;
     }
-    Ok(())
+    create(root, MARK)?;
+    parents.filter(|&parent| parent != root).try_for_each(|parent| create(parent, b""))
 }
 
-/// Deletes `root` and what is under it; it may be missing.
+/// Deletes `root` and what is under it, if it is there and an earlier run has made it.
 pub(super) fn remove(target: &Target, root: &str) -> Result<(), BenchError> {
     let client = target.client()?;
-    let children_of = |path: &str| match client.get_children(path, false) {
-        Ok(names) => Ok(Some(names)),
-        Err(ClientError::Code(ErrorCode::NoNode)) => Ok(None),
-        Err(e) => Err(BenchError::step(format!("getChildren of {path}"), e)),
+    match client.get_data(root, false) {
+        Ok((data, _)) if data.as_deref() == Some(MARK) => {}
+        Ok(_) => {
+            return Err(BenchError::Usage(format!(
+                "{root} exists and is none of gamekeeper bench: choose another --root"
+            )));
+        }
+        Err(ClientError::Code(ErrorCode::NoNode)) => return Ok(()),
+        Err(e) => return Err(BenchError::step(format!("getData of {root}"), e)),
+    }
+    let children_of = |path: &str| {
+        let children = client.get_children(path, false);
+        children.map_err(|e| BenchError::step(format!("getChildren of {path}"), e))
     };
-    let Some(children) = children_of(root)? else { return Ok(()) };
     let (mut leaves, mut parents) = (Vec::new(), Vec::new());
-    for name in children {
+    for name in children_of(root)? {
         let path = format!("{root}/{name}");
         if is_number(&name) {
             leaves.push(path);
             continue;
         }
-        let numbered = children_of(&path)?.unwrap_or_default();
+        let numbered = children_of(&path)?;
         leaves.extend(numbered.into_iter().map(|name| format!("{path}/{name}")));
         parents.push(path);
     }

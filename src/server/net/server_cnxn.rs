@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use jute::{AuthPacket, Field, Reader, RequestHeader};
+use jute::{AuthPacket, Field, GetSaslRequest, Reader, RequestHeader, SetSaslResponse};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -282,9 +282,14 @@ impl ServerCnxn {
                 continue;
             }
             let request_kind = classify(op);
-            if request_kind == RequestKind::Auth {
+            if matches!(request_kind, RequestKind::Auth | RequestKind::Sasl) {
                 reads.take().into_iter().for_each(ReadBatch::end);
-                if let Err(close) = self.authenticate(xid, &frame[body_at..]) {
+                let body = &frame[body_at..];
+                let done = match request_kind {
+                    RequestKind::Auth => self.authenticate(xid, body),
+                    _ => self.answer_sasl(xid, body),
+                };
+                if let Err(close) = done {
                     break Err(close);
                 }
                 identities = cnxn.identities();
@@ -363,6 +368,21 @@ impl ServerCnxn {
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Err(ErrorCode::AuthFailed));
                 Err(Close::AfterReplies)
             }
+        }
+    }
+
+    /// sasl, on a server where it is not configured: an empty answer to any token, and the end of a client that
+    /// sends none (`ZooKeeperServer.processSasl`).
+    fn answer_sasl(&mut self, xid: i32, body: &[u8]) -> Result<(), Close> {
+        match GetSaslRequest::from_bytes(body) {
+            Ok(GetSaslRequest { token: Some(_) }) => {
+                self.cnxn.outbox().reply(xid, Zxid(0), |out| {
+                    SetSaslResponse { token: None }.write(out);
+                    Ok(())
+                });
+                Ok(())
+            }
+            _ => Err(Close::Now("a sasl request without a token".into())),
         }
     }
 
