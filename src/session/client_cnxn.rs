@@ -18,6 +18,9 @@ use crate::proto::{
     ErrorCode, EventType, KEEPER_STATE_SYNC_CONNECTED, Millis, OpCode, SessionId, Xid, Zxid,
 };
 
+/// Bytes that may wait for one client before events for it end its connection.
+const OUTBOX_BYTES_LIMIT: usize = 64 << 20;
+
 /// The socket under a connection.
 pub trait Transport: Send + Sync {
     /// Sends what waits in the outbox, as far as the peer takes it now, and the rest later; closes the connection
@@ -142,6 +145,7 @@ impl ClientCnxn {
 pub struct Outbox {
     bytes: BytesMut,
     is_closing: bool,
+    is_overrun: bool,
     /// Whether somebody has undertaken to flush.
     is_flush_promised: bool,
     /// What the connection has done so far.
@@ -153,6 +157,7 @@ impl Outbox {
         Self {
             bytes: BytesMut::new(),
             is_closing: false,
+            is_overrun: false,
             is_flush_promised: false,
             stats: CnxnStats::new(established),
         }
@@ -223,6 +228,11 @@ impl Outbox {
     /// Nothing more is to be queued: the connection closes once what waits is sent.
     pub fn close(&mut self) {
         self.is_closing = true;
+    }
+
+    /// Whether so much waited that it was given up; the connection is over then.
+    pub fn is_overrun(&self) -> bool {
+        self.is_overrun
     }
 
     /// Whether the connection is to close.

@@ -1,6 +1,6 @@
 //! Client connections: accepting them, reading requests off them and sending what they are owed.
 
-mod frames;
+pub mod frames;
 mod server_cnxn;
 mod server_cnxn_factory;
 mod server_context;
