@@ -204,9 +204,16 @@ impl Outbox {
         self.end_frame(frame)
     }
 
-    /// Queues a notification. Returns its bytes.
+    /// Queues a notification; returns its bytes. Requests stop being read from a client that does
+    /// not take its replies, but events come unasked: too many of them end the connection.
     pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) -> usize {
         if self.is_closing {
+            return 0;
+        }
+        if self.bytes.len() > OUTBOX_BYTES_LIMIT {
+            self.bytes = BytesMut::new();
+            self.is_closing = true;
+            self.is_overrun = true;
             return 0;
         }
         let frame = self.begin_frame();
