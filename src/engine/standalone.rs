@@ -230,9 +230,14 @@ impl Engine {
         let batch = self.sync.take();
         self.last.batch_appended(batch.clone());
         effects.push(Effect::Append { batch, since });
-        if !self.is_snapshot_running && self.sync.snapshot_is_due() {
-            self.is_snapshot_running = true;
-            effects.push(Effect::RollAndSnapshot);
+        if self.sync.snapshot_is_due() {
+            effects.push(Effect::RollLog);
+            if self.is_snapshot_running {
+                tracing::warn!("too busy to take a snapshot: the last one is not finished");
+            } else {
+                self.is_snapshot_running = true;
+                effects.push(Effect::TakeSnapshot);
+            }
         }
     }
 

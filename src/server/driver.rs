@@ -85,10 +85,8 @@ impl Driver {
                             self.engine.step(clock::now(), Input::Flushed(zxid), &mut more);
                         }
                     }
-                    Effect::RollAndSnapshot => {
-                        self.log.roll()?;
-                        (self.take_snapshot)();
-                    }
+                    Effect::RollLog => self.log.roll()?,
+                    Effect::TakeSnapshot => (self.take_snapshot)(),
                     Effect::Flush(cnxn) => cnxn.flush(),
                     Effect::Resume(cnxn) => cnxn.resume(),
                 }
