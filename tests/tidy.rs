@@ -334,9 +334,12 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     code.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// What follows each `crate::` of a line.
+/// The path behind each `crate::` of a line.
 fn imports_of(line: &str) -> impl Iterator<Item = &str> {
-    line.split("crate::").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    let is_path = |c: char| c.is_alphanumeric() || "_:".contains(c);
+    let ends = move |rest: &str| rest.find(|c| !is_path(c)).unwrap_or(rest.len());
+    let paths = line.split("crate::").skip(1).map(move |rest| &rest[..ends(rest)]);
+    paths.filter(|path| path.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 /// The file that must declare a module's file, and the module's name.
