@@ -7,7 +7,8 @@ use super::multi::{self, MultiOp};
 use super::{get_children, get_data};
 use crate::proto::{ErrorCode, OpCode};
 
-/// Answers getData and getChildren operations; they leave no watches. Any other operation spoils the request.
+/// Answers getData and getChildren operations; they leave no watches. Any other operation spoils
+/// the request.
 pub fn read(read: &Read<'_>, ops: &[MultiOp<'_>], out: &mut BytesMut) -> Result<(), ErrorCode> {
     for op in ops {
         let start = out.len();

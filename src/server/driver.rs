@@ -1,6 +1,7 @@
-//! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one after the other, and
-//! carries out the effects. It also writes the log: with no ensemble to talk to, the engine has nothing to do until
-//! the flush is over but to gather the next batch, and without a second thread a write costs two hand-overs less.
+//! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one
+//! after the other, and carries out the effects. It also writes the log: with no ensemble to talk
+//! to, the engine has nothing to do until the flush is over but to gather the next batch, and
+//! without a second thread a write costs two hand-overs less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,8 @@
 //! Quotas as the tree keeps them (`DataTree.pTrie` and what uses it, `ZooKeeperServer.checkQuota`).
 //!
-//! A quota on P is a node `zookeeper_limits` at `/zookeeper/quota/P`; beside it `zookeeper_stats` holds what is
-//! used. Statistics are kept by each server for itself: they change without a transaction and are counted anew
-//! when a snapshot is loaded.
+//! A quota on P is a node `zookeeper_limits` at `/zookeeper/quota/P`; beside it `zookeeper_stats`
+//! holds what is used. Statistics are kept by each server for itself: they change without a
+//! transaction and are counted anew when a snapshot is loaded.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,8 +12,9 @@ use super::data_tree::DataTree;
 use super::quota::{QUOTA_ROOT, QuotaNode, StatsTrack, exceeded, limit_path, stat_path};
 
 impl DataTree {
-    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota above it; a soft
-    /// one is only logged. As in ZooKeeper, requests that are still on their way do not count.
+    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota
+    /// above it; a soft one is only logged. As in ZooKeeper, requests that are still on their way
+    /// do not count.
     pub(crate) fn exceeds_quota(&self, path: &str, bytes_diff: i64, count_diff: i64) -> bool {
         let Some(prefix) = self.quota_prefix(path) else { return false };
         let read = |path: &str| StatsTrack::parse(self.node(path)?.data().unwrap_or_default()).ok();
@@ -105,8 +106,8 @@ impl DataTree {
         self.write_stats(&stat_path(prefix), &used);
     }
 
-    /// Writes past [`DataTree::set_data`]: the nodes of quotas are not in the digest, and neither does
-    /// Apache's count of the tree's bytes follow their statistics.
+    /// Writes past [`DataTree::set_data`]: the nodes of quotas are not in the digest, and neither
+    /// does Apache's count of the tree's bytes follow their statistics.
     fn write_stats(&mut self, path: &str, used: &StatsTrack) {
         match self.lookup(path) {
             Some(idx) => self.nodes.get_mut(idx).set_data(Some(used.to_string().as_bytes())),

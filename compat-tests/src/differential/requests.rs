@@ -1,4 +1,5 @@
-//! Makes one request of each kind: arguments mostly good, and bad in every way that has an error code.
+//! Makes one request of each kind: arguments mostly good, and bad in every way that has an error
+//! code.
 //!
 //! Left out, because they end a Java server or leave it half dead, and with it the comparison:
 //! createTTL with the flags 0 to 4 and a ttl below 0, `zookeeper_limits` anywhere but below a quota

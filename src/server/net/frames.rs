@@ -14,7 +14,8 @@ pub enum Opening {
     Frame,
 }
 
-/// Every word a server knows (`FourLetterCommands`); the last one is how a telnet client says that it leaves.
+/// Every word a server knows (`FourLetterCommands`); the last one is how a telnet client says that
+/// it leaves.
 const WORDS: [&[u8; 4]; 19] = [
     b"conf",
     b"cons",
@@ -47,7 +48,8 @@ pub fn opening(input: &[u8]) -> Opening {
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadLength(pub i32);
 
-/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for it.
+/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room
+/// for it.
 pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<BytesMut>, BadLength> {
     let Some(head) = input.first_chunk::<4>() else { return Ok(None) };
     let length = i32::from_be_bytes(*head);
