@@ -1,9 +1,8 @@
 //! Gamekeeper: a wire-compatible, drop-in replacement for the Apache ZooKeeper server.
 //!
-//! The rooms, lowest layer first; imports point down this list and never up (`docs/ARCHITECTURE.md`
-//! is the map): `jute` < [`proto`] < [`tree`], [`watch`], [`session`], [`auth`] < [`op`] <
-//! [`processor`] < [`engine`] < [`server`] < [`cli`]. [`persistence`] meets the engine only in the
-//! server's shell.
+//! The rooms, lowest layer first; imports point down this list and never up (`docs/ARCHITECTURE.md` is the map):
+//! `jute` < [`proto`] < [`tree`], [`watch`], [`session`], [`auth`], [`stats`] < [`op`] < [`processor`] < [`engine`] < [`server`] < [`cli`].
+//! [`persistence`] meets the engine only in the server's shell.
 
 pub mod auth;
 pub mod cli;
@@ -15,6 +14,7 @@ pub mod processor;
 pub mod proto;
 pub mod server;
 pub mod session;
+pub mod stats;
 pub mod tree;
 pub mod version;
 pub mod watch;

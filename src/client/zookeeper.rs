@@ -232,14 +232,16 @@ impl ZooKeeper {
 
     /// Whether the server has such a watch of this session: an error `NoWatcher` if not.
     pub fn check_watches(&self, path: &str, kind: WatcherType) -> Result<()> {
-        let request = CheckWatchesRequest { path: self.path(path)?.into(), kind: kind as i32 };
+        let request =
+            CheckWatchesRequest { path: Some(self.path(path)?.into()), kind: kind as i32 };
         self.call(OpCode::CheckWatches, &request, |_, _| Ok(()))
     }
 
     /// Removes the session's watches of a kind; `local` forgets them here even if the server
     /// cannot be asked.
     pub fn remove_watches(&self, path: &str, kind: WatcherType, local: bool) -> Result<()> {
-        let request = RemoveWatchesRequest { path: self.path(path)?.into(), kind: kind as i32 };
+        let request =
+            RemoveWatchesRequest { path: Some(self.path(path)?.into()), kind: kind as i32 };
         let change = WatchChange::Remove { kind, path: path.into(), local };
         self.call_watching(OpCode::RemoveWatches, &request, change, |_, _| Ok(()))
     }

@@ -57,7 +57,12 @@ pub struct SessionsDescription {
 /// Something to be done outside, in this order.
 pub enum Effect {
     /// Write this batch to the log and flush it; then say `Flushed`.
-    Append(Arc<LogBatch>),
+    Append {
+        /// The entries.
+        batch: Arc<LogBatch>,
+        /// When the first one was made, in milliseconds of the monotonic clock.
+        since: Millis,
+    },
     /// Begin a new log file with the next batch, and take a snapshot of the tree as it is then.
     RollAndSnapshot,
     /// Send what waits on this connection.

@@ -44,6 +44,8 @@ pub struct Engine {
     /// Connections that wait for their session to be created.
     connecting: HashMap<SessionId, ConnectAttempt>,
     flushed: Zxid,
+    /// Changes that were left when they were last counted.
+    changes_left: usize,
     is_snapshot_running: bool,
     is_halted: bool,
 }
@@ -74,6 +76,7 @@ impl Engine {
             cnxns: HashMap::default(),
             connecting: HashMap::default(),
             flushed: last_zxid,
+            changes_left: 0,
             is_snapshot_running: false,
             is_halted: false,
         }
@@ -182,6 +185,8 @@ impl Engine {
                 attempt.cnxn.outbox().close();
             }
         }
+        self.state.metrics.connection_revalidate_count.increment(1);
+        self.state.stats.sent(1);
         effects.push(Effect::Flush(attempt.cnxn.clone()));
         effects.push(Effect::Resume(attempt.cnxn));
     }
@@ -204,9 +209,9 @@ impl Engine {
         let prepared = {
             let database = self.state.database.read();
             let (prep, sessions) = (&mut self.prep, &mut self.sessions);
-            let auth = &self.state.auth;
+            let (auth, metrics) = (&self.state.auth, &self.state.metrics);
             self.sync.batch().try_push(|out| {
-                prep.process(&database.tree, sessions, auth, &request, now.wall, out)
+                prep.process(&database.tree, sessions, auth, metrics, &request, now.wall, out)
             })
         };
         let ClientRequest { cnxn, session, arrival, .. } = request;
@@ -224,9 +229,10 @@ impl Engine {
         if self.is_halted || !self.sync.is_due(now.monotonic, is_idle) {
             return;
         }
+        let since = self.sync.batch_since();
         let batch = self.sync.take();
         self.last.batch_appended(batch.clone());
-        effects.push(Effect::Append(batch));
+        effects.push(Effect::Append { batch, since });
         if !self.is_snapshot_running && self.sync.snapshot_is_due() {
             self.is_snapshot_running = true;
             effects.push(Effect::RollAndSnapshot);
@@ -238,9 +244,10 @@ impl Engine {
             return;
         }
         let sync = &mut self.sync;
-        let finished =
-            self.last.run(&self.state, self.flushed, now.monotonic, |batch| sync.recycle(batch));
-        self.prep.changes.applied(self.flushed);
+        let finished = self
+            .last
+            .run(&self.state, self.flushed, now.monotonic, now.wall, |batch| sync.recycle(batch));
+        self.count_changes();
         let Finished { to_flush, created, closed, .. } = finished;
         for (cnxn, session) in created {
             self.session_created(cnxn, session, effects);
@@ -249,6 +256,21 @@ impl Engine {
         for (session, asked_by) in closed {
             self.session_closed(session, asked_by, effects);
         }
+    }
+
+    /// Drops the changes that are applied, and counts which came and went.
+    fn count_changes(&mut self) {
+        let (changes, metrics) = (&mut self.prep.changes, &self.state.metrics);
+        let before = changes.len();
+        changes.applied(self.flushed);
+        let queued = before.saturating_sub(self.changes_left);
+        if queued > 0 {
+            metrics.outstanding_changes_queued.increment(queued as u64);
+        }
+        if before > changes.len() {
+            metrics.outstanding_changes_removed.increment((before - changes.len()) as u64);
+        }
+        self.changes_left = changes.len();
     }
 
     fn session_created(
@@ -261,6 +283,7 @@ impl Engine {
         self.sessions.commit(session, attempt.timeout_ms, attempt.at);
         self.cnxns.insert(session, cnxn.clone());
         answer_connect(&attempt, Some(session));
+        self.state.stats.sent(1);
         effects.push(Effect::Flush(cnxn.clone()));
         effects.push(Effect::Resume(cnxn));
     }
@@ -287,6 +310,7 @@ impl Engine {
             return;
         }
         for session in self.sessions.expire_due(now.monotonic) {
+            self.state.metrics.stale_sessions_expired.increment(1);
             tracing::info!(%session, "session expired");
             self.prepare(now, own_request(session, OpCode::CloseSession, Bytes::new(), now));
         }
@@ -310,6 +334,7 @@ impl Engine {
     /// so that no client takes for done what may be lost.
     fn on_log_failed(&mut self, effects: &mut Vec<Effect>) {
         self.is_halted = true;
+        self.state.metrics.unrecoverable_error_count.increment(1);
         for cnxn in self.last.abandon() {
             cnxn.outbox().close();
             effects.push(Effect::Flush(cnxn));

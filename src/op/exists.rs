@@ -24,6 +24,7 @@ pub fn read(
         read.watches.add_data(path, read.cnxn);
     }
     let stat = node.ok_or(ErrorCode::NoNode)?.stat();
+    read.count(path, 0);
     ExistsResponse { stat }.write(out);
     Ok(())
 }

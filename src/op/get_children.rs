@@ -38,6 +38,11 @@ fn children<'a>(
         read.watches.add_child(path, read.cnxn);
     }
     out.put_i32(node.child_count() as i32);
-    node.children().for_each(|name| Ustring::from(name).write(out));
+    let mut bytes = 0;
+    for name in node.children() {
+        bytes += name.len();
+        Ustring::from(name).write(out);
+    }
+    read.count(path, bytes);
     Ok(node)
 }

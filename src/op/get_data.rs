@@ -16,6 +16,7 @@ pub fn read(
     if request.watch {
         read.watches.add_data(&request.path, read.cnxn);
     }
+    read.count(&request.path, node.data().map_or(0, <[u8]>::len));
     GetDataResponse { data: node.data(), stat: node.stat() }.write(out);
     Ok(())
 }

@@ -7,9 +7,10 @@ use super::multi::{self, MultiOp};
 use super::{get_children, get_data};
 use crate::proto::{ErrorCode, OpCode};
 
-/// Answers getData and getChildren operations; they leave no watches. Any other operation spoils
-/// the request.
-pub fn read(read: &Read<'_>, ops: &[MultiOp<'_>], out: &mut BytesMut) -> Result<(), ErrorCode> {
+/// Answers getData and getChildren operations; they leave no watches. Any other operation spoils the request: the
+/// answer then ends before it, and the error goes with that answer.
+pub fn read(read: &Read<'_>, ops: &[MultiOp<'_>], out: &mut BytesMut) -> Option<ErrorCode> {
+    let mut spoilt = None;
     for op in ops {
         let start = out.len();
         let done = match op {
@@ -23,7 +24,10 @@ pub fn read(read: &Read<'_>, ops: &[MultiOp<'_>], out: &mut BytesMut) -> Result<
                 let request = jute::GetChildrenRequest { watch: false, ..request.clone() };
                 get_children::read(read, &request, out)
             }
-            _ => return Err(ErrorCode::MarshallingError),
+            _ => {
+                spoilt = Some(ErrorCode::MarshallingError);
+                break;
+            }
         };
         if let Err(error) = done {
             out.truncate(start);
@@ -31,5 +35,5 @@ pub fn read(read: &Read<'_>, ops: &[MultiOp<'_>], out: &mut BytesMut) -> Result<
         }
     }
     multi::write_end(out);
-    Ok(())
+    spoilt
 }

@@ -5,6 +5,7 @@ use jute::{Acl, Field};
 use crate::auth::{AclEntry, Identity, ProviderRegistry};
 use crate::proto::{ErrorCode, Millis, Perms, SessionId, Zxid};
 use crate::session::SessionTracker;
+use crate::stats::ServerMetrics;
 use crate::tree::{AclList, ChangeRecord, DataTree, EphemeralRules, OutstandingChanges};
 
 /// Settings that decide whether a write is accepted.
@@ -29,6 +30,8 @@ pub struct Prep<'a> {
     pub sessions: &'a mut SessionTracker,
     /// Schemes and permissions.
     pub auth: &'a ProviderRegistry,
+    /// Where refusals are counted.
+    pub metrics: &'a ServerMetrics,
     /// Settings.
     pub limits: PrepLimits,
     /// The session that asks.
@@ -83,10 +86,17 @@ impl Prep<'_> {
         bytes_diff: i64,
         count_diff: i64,
     ) -> Result<(), ErrorCode> {
-        if self.limits.enforce_quota && self.tree.exceeds_quota(path, bytes_diff, count_diff) {
-            return Err(ErrorCode::QuotaExceeded);
+        if !self.limits.enforce_quota {
+            return Ok(());
         }
-        Ok(())
+        match self.tree.exceeds_quota(path, bytes_diff, count_diff) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.metrics.quota_exceeded(path);
+                Err(ErrorCode::QuotaExceeded)
+            }
+            Err(_) => Err(ErrorCode::MarshallingError),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::auth::{AclEntry, Identity, ProviderRegistry};
 use crate::proto::{ErrorCode, Perms, SessionId};
 use crate::session::CnxnId;
+use crate::stats::TrafficRun;
 use crate::tree::{DataTree, NodeView};
 use crate::watch::Watches;
 
@@ -21,7 +22,12 @@ pub struct Read<'a> {
     pub session: SessionId,
     /// Who it is.
     pub identities: &'a [Identity],
+    /// Where what is read is counted.
+    pub traffic: &'a TrafficRun<'a>,
 }
+
+/// What a status counts for (`DataTree.STAT_OVERHEAD_BYTES`).
+const STAT_BYTES: usize = 68;
 
 impl<'a> Read<'a> {
     /// The node, if it is there and may be read.
@@ -34,6 +40,11 @@ impl<'a> Read<'a> {
         let node = self.tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.check_acl(node.acl(), perms)?;
         Ok(node)
+    }
+
+    /// The status of a node was read, and so many bytes (`DataTree.updateReadStat`).
+    pub(super) fn count(&self, path: &str, bytes: usize) {
+        self.traffic.add(path, path.len() + bytes + STAT_BYTES);
     }
 
     /// One of `perms` must be granted by `acl`.

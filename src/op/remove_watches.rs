@@ -8,13 +8,15 @@ use crate::proto::{ErrorCode, WatcherType};
 /// Whether the connection has such a watch.
 pub fn check(read: &Read<'_>, request: &CheckWatchesRequest<'_>) -> Result<(), ErrorCode> {
     let kind = WatcherType::from_code(request.kind).ok_or(ErrorCode::MarshallingError)?;
-    found(read.watches.contains(&request.path, read.cnxn, kind))
+    let path = request.path.as_ref();
+    found(path.is_some_and(|path| read.watches.contains(path, read.cnxn, kind)))
 }
 
 /// Removes such watches of the connection.
 pub fn remove(read: &Read<'_>, request: &RemoveWatchesRequest<'_>) -> Result<(), ErrorCode> {
     let kind = WatcherType::from_code(request.kind).ok_or(ErrorCode::MarshallingError)?;
-    found(read.watches.remove(&request.path, read.cnxn, kind))
+    let path = request.path.as_ref();
+    found(path.is_some_and(|path| read.watches.remove(path, read.cnxn, kind)))
 }
 
 fn found(found: bool) -> Result<(), ErrorCode> {

@@ -12,6 +12,7 @@ use crate::auth::ProviderRegistry;
 use crate::proto::SessionId;
 use crate::proto::{TxnBody, TxnEntry};
 use crate::session::{ClientCnxn, CnxnId};
+use crate::stats::{NamespaceTraffic, ServerMetrics};
 use crate::tree::{Applied, DataTree, TreeObserver};
 use crate::watch::Watches;
 
@@ -95,13 +96,19 @@ pub struct ServerState {
     pub cnxns: CnxnRegistry,
     /// Counts.
     pub stats: ServerStats,
+    /// What is counted beyond that.
+    pub metrics: ServerMetrics,
+    /// What is read under each top-level node.
+    pub reads: NamespaceTraffic,
+    /// What is written there.
+    pub writes: NamespaceTraffic,
     /// Longest string or buffer inside a request, in bytes.
     pub max_buffer_bytes: usize,
     in_process: AtomicI64,
 }
 
 impl ServerState {
-    /// The state of a server that has served nobody yet.
+    /// The state of a server that has served nobody yet, and whose metrics nobody keeps.
     pub fn new(database: ZkDatabase, auth: ProviderRegistry, max_buffer_bytes: usize) -> Self {
         Self {
             database: RwLock::new(database),
@@ -109,9 +116,17 @@ impl ServerState {
             auth,
             cnxns: CnxnRegistry::default(),
             stats: ServerStats::new(),
+            metrics: ServerMetrics::noop(),
+            reads: NamespaceTraffic::default(),
+            writes: NamespaceTraffic::default(),
             max_buffer_bytes,
             in_process: AtomicI64::new(0),
         }
+    }
+
+    /// With metrics that are kept.
+    pub fn with_metrics(self, metrics: ServerMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Requests of clients that are with the engine.

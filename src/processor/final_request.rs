@@ -21,6 +21,7 @@ use crate::op::{self, Read};
 use crate::persistence::LogBatch;
 use crate::proto::{ErrorCode, EventType, Millis, OpCode, Perms, SessionId, TxnEntry, Zxid};
 use crate::session::{Arrival, ClientCnxn};
+use crate::stats::{Run, TrafficRun};
 use crate::tree::{Applied, TreeEvent, TreeObserver};
 use crate::watch;
 
@@ -115,19 +116,28 @@ impl FinalRequestProcessor {
     }
 
     /// Applies and answers everything up to the transaction `flushed`, and what waits right behind
-    /// it. Batches that are done go to `recycle`.
+    /// it, at the time `now` of the monotonic clock and `wall` since 1970. Batches that are done go
+    /// to `recycle`.
     pub fn run(
         &mut self,
         state: &ServerState,
         flushed: Zxid,
         now: Millis,
+        wall: Millis,
         mut recycle: impl FnMut(Arc<LogBatch>),
     ) -> Finished {
         let mut finished = Finished::default();
         if !self.front_is_ready(flushed) {
             return finished;
         }
-        let mut replies = ReplyBatch::EMPTY;
+        let mut counts = Counts {
+            replies: ReplyBatch::new(&state.metrics),
+            reads: TrafficRun::new(&state.reads),
+            writes: TrafficRun::new(&state.writes),
+            propagation: Run::new(&state.metrics.propagation_latency),
+            now,
+            wall,
+        };
         let mut database = state.database.write();
         while self.front_is_ready(flushed) {
             let pending = self.pending.pop_front().expect("the front is ready");
@@ -141,8 +151,7 @@ impl FinalRequestProcessor {
                         state,
                         &mut database,
                         &mut finished,
-                        &mut replies,
-                        now,
+                        &mut counts,
                     );
                     if batch.last_zxid() == Some(zxid) {
                         recycle(self.batches.pop_front().expect("it was just there"));
@@ -156,13 +165,16 @@ impl FinalRequestProcessor {
                         cnxn: cnxn.id,
                         session: cnxn.session_id(),
                         identities: &identities,
+                        traffic: &counts.reads,
                     };
                     let max_buffer_bytes = state.max_buffer_bytes;
                     let request = RawRead { arrival, body: &body, max_buffer_bytes };
                     let mut outbox = cnxn.outbox();
                     // Nobody waits for it, and a watch it left would stay for ever.
                     if !outbox.is_closing() {
-                        answer(&read, &mut outbox, &request, &mut replies, now);
+                        answer(&read, &mut outbox, &request, &mut counts.replies, now);
+                    } else {
+                        state.metrics.stale_replies.increment(1);
                     }
                     drop(outbox);
                     finished.answered(cnxn);
@@ -170,17 +182,17 @@ impl FinalRequestProcessor {
                 Pending::Refused { cnxn, arrival, error } => {
                     let zxid = database.tree.last_processed();
                     let mut outbox = cnxn.outbox();
-                    outbox.reply(arrival.xid, zxid, |_| Err(error));
+                    let bytes = outbox.reply(arrival.xid, zxid, |_| Err(error));
                     let name = op_name(arrival.op);
                     outbox.stats.responded(name, arrival.xid, zxid, arrival.at, now);
                     drop(outbox);
-                    replies.add(now - arrival.at, 0);
+                    counts.replies.read(now - arrival.at, bytes);
                     finished.answered(cnxn);
                 }
             }
         }
         drop(database);
-        state.stats.replied(&replies);
+        state.stats.replied(&counts.replies);
         state.add_in_process(-(finished.answered as i64));
         finished
     }
@@ -206,6 +218,16 @@ impl Finished {
     }
 }
 
+/// What is counted while a run goes on, and the times by which.
+struct Counts<'a> {
+    replies: ReplyBatch<'a>,
+    reads: TrafficRun<'a>,
+    writes: TrafficRun<'a>,
+    propagation: Run<'a>,
+    now: Millis,
+    wall: Millis,
+}
+
 struct Txn {
     zxid: Zxid,
     session: SessionId,
@@ -214,7 +236,6 @@ struct Txn {
 }
 
 impl Txn {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one run, borrowed apart")]
     fn finish(
         self,
         entry: &[u8],
@@ -222,16 +243,21 @@ impl Txn {
         state: &ServerState,
         database: &mut ZkDatabase,
         finished: &mut Finished,
-        replies: &mut ReplyBatch,
-        now: Millis,
+        counts: &mut Counts<'_>,
     ) {
         let entry = TxnEntry::decode(entry).expect("what was just encoded decodes");
-        let mut watches = FireWatches { state, zxid: self.zxid, told: &mut finished.to_flush };
+        let told = &mut finished.to_flush;
+        let mut watches = FireWatches { state, zxid: self.zxid, told, counts };
         let applied = database.apply(&entry, &mut watches);
+        counts.propagation.add((counts.wall - entry.header.time).max(0));
         let Arrival { xid, op, at } = self.arrival;
         match op {
             OpCode::CreateSession => {
-                finished.created.extend(cnxn.map(|cnxn| (cnxn, self.session)));
+                let Some(cnxn) = cnxn else { return };
+                let zxid = database.tree.last_processed();
+                cnxn.outbox().stats.responded(op_name(op), xid, zxid, at, counts.now);
+                counts.replies.update(counts.now - at, 0);
+                finished.created.push((cnxn, self.session));
                 return;
             }
             OpCode::CloseSession if self.error.is_none() => {
@@ -248,12 +274,12 @@ impl Txn {
             }
             _ => outbox.reply(xid, zxid, |out| write_reply(op, &applied, out)),
         };
-        outbox.stats.responded(op_name(op), xid, zxid, at, now);
+        outbox.stats.responded(op_name(op), xid, zxid, at, counts.now);
         if op == OpCode::CloseSession {
             outbox.close();
         }
         drop(outbox);
-        replies.add(now - at, bytes);
+        counts.replies.update(counts.now - at, bytes);
         finished.answered(cnxn);
     }
 }
@@ -273,38 +299,55 @@ fn write_reply(op: OpCode, applied: &Applied<'_>, out: &mut BytesMut) -> Result<
 }
 
 /// Turns what happens to the tree into notifications.
-struct FireWatches<'a> {
+struct FireWatches<'a, 'b> {
     state: &'a ServerState,
     zxid: Zxid,
     told: &'a mut Vec<Arc<ClientCnxn>>,
+    counts: &'a mut Counts<'b>,
 }
 
-impl TreeObserver for FireWatches<'_> {
+impl TreeObserver for FireWatches<'_, '_> {
     fn on_event(&mut self, event: TreeEvent<'_>) {
-        let (event, acl, parent_acl) = match event {
-            TreeEvent::Created { path, acl, parent_acl } => {
-                (watch::TreeEvent::Created { path }, acl, parent_acl)
+        let Self { state, zxid, told, counts } = self;
+        let metrics = &state.metrics;
+        let (event, acl, parent_acl, watch_count) = match event {
+            TreeEvent::Created { path, data_bytes, acl, parent_acl } => {
+                counts.writes.add(path, path.len() + data_bytes);
+                let count = &metrics.node_created_watch_count;
+                (watch::TreeEvent::Created { path }, acl, parent_acl, count)
             }
             TreeEvent::Deleted { path, acl, parent_acl } => {
-                (watch::TreeEvent::Deleted { path }, acl, parent_acl)
+                counts.writes.add(path, path.len());
+                let count = &metrics.node_deleted_watch_count;
+                (watch::TreeEvent::Deleted { path }, acl, parent_acl, count)
             }
-            TreeEvent::DataChanged { path, acl } => {
-                (watch::TreeEvent::DataChanged { path }, acl, acl)
+            TreeEvent::DataChanged { path, data_bytes, acl } => {
+                counts.writes.add(path, path.len() + data_bytes);
+                let count = &metrics.node_changed_watch_count;
+                (watch::TreeEvent::DataChanged { path }, acl, acl, count)
             }
         };
-        let Self { state, zxid, told } = self;
-        state.watches.fire(&event, &mut |watcher, kind, path| {
+        let fired = state.watches.fire(&event, &mut |watcher, kind, path| {
             let Some(cnxn) = state.cnxns.get(watcher) else { return };
             let acl = if kind == EventType::NodeChildrenChanged { parent_acl } else { acl };
             if !state.auth.check_acl(acl, Perms::READ, &cnxn.identities()) {
                 return;
             }
             let mut outbox = cnxn.outbox();
-            outbox.notify(*zxid, kind, path);
+            counts.replies.event(outbox.notify(*zxid, kind, path));
             if outbox.promise_flush() {
                 drop(outbox);
                 told.push(cnxn);
             }
         });
+        let parent_count = &metrics.node_children_watch_count;
+        let counted =
+            [(watch_count, fired.data), (watch_count, fired.child), (parent_count, fired.parent)];
+        for (watch_count, watches) in counted {
+            // One that fired nothing is no event to ZooKeeper.
+            if watches > 0 {
+                watch_count.record(watches as f64);
+            }
+        }
     }
 }

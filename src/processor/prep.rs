@@ -13,6 +13,7 @@ use crate::auth::ProviderRegistry;
 use crate::op::{self, Prep, PrepLimits};
 use crate::proto::{ErrorCode, Millis, OpCode, Xid, Zxid};
 use crate::session::SessionTracker;
+use crate::stats::ServerMetrics;
 use crate::tree::{DIGEST_VERSION, DataTree, OutstandingChanges};
 
 /// How requests are prepared.
@@ -52,14 +53,16 @@ impl PrepRequestProcessor {
         self.last_zxid
     }
 
-    /// Prepares a request and appends its log entry to `out`; `time` is in milliseconds since 1970.
-    /// A request that cannot be decoded leaves no transaction, only the error it is answered with;
-    /// what was appended is then to be dropped.
+    /// Prepares a request and appends its log entry to `out`; `time` is in milliseconds since 1970. A request
+    /// that cannot be decoded leaves no transaction, only the error it is answered with; what was appended is
+    /// then to be dropped.
+    #[allow(clippy::too_many_arguments, reason = "the parts of a server, borrowed apart")]
     pub fn process(
         &mut self,
         tree: &DataTree,
         sessions: &mut SessionTracker,
         auth: &ProviderRegistry,
+        metrics: &ServerMetrics,
         request: &ClientRequest,
         time: Millis,
         out: &mut Vec<u8>,
@@ -78,6 +81,7 @@ impl PrepRequestProcessor {
             changes: &mut self.changes,
             sessions,
             auth,
+            metrics,
             limits: self.options.limits,
             session: request.session,
             identities: &request.identities,

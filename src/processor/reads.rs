@@ -11,6 +11,7 @@ use crate::auth::Identity;
 use crate::op::{self, Read};
 use crate::proto::{ErrorCode, Millis, OpCode, Zxid};
 use crate::session::{Arrival, ClientCnxn, Outbox};
+use crate::stats::TrafficRun;
 
 /// xid of the answer to a ping, whatever the request's was (`ClientCnxn.PING_XID`).
 const PING_XID: i32 = -2;
@@ -19,14 +20,21 @@ const PING_XID: i32 = -2;
 pub struct ReadBatch<'a> {
     state: &'a ServerState,
     database: RwLockReadGuard<'a, ZkDatabase>,
-    replies: ReplyBatch,
+    replies: ReplyBatch<'a>,
+    traffic: TrafficRun<'a>,
     now: Millis,
 }
 
 impl<'a> ReadBatch<'a> {
     /// Takes the lock; `now` is in milliseconds of the monotonic clock.
     pub fn begin(state: &'a ServerState, now: Millis) -> Self {
-        Self { state, database: state.database.read(), replies: ReplyBatch::EMPTY, now }
+        Self {
+            state,
+            database: state.database.read(),
+            replies: ReplyBatch::new(&state.metrics),
+            traffic: TrafficRun::new(&state.reads),
+            now,
+        }
     }
 
     /// Answers one read.
@@ -45,6 +53,7 @@ impl<'a> ReadBatch<'a> {
             cnxn: cnxn.id,
             session: cnxn.session_id(),
             identities,
+            traffic: &self.traffic,
         };
         let request = RawRead { arrival, body, max_buffer_bytes: self.state.max_buffer_bytes };
         answer(&read, outbox, &request, &mut self.replies, self.now);
@@ -72,19 +81,24 @@ pub fn answer(
     read: &Read<'_>,
     outbox: &mut Outbox,
     request: &RawRead<'_>,
-    replies: &mut ReplyBatch,
+    replies: &mut ReplyBatch<'_>,
     now: Millis,
 ) {
     let Arrival { xid, op, at } = request.arrival;
     let zxid = read.tree.last_processed();
     let xid = if op == OpCode::Ping { PING_XID } else { xid };
     let bytes = if matches!(op, OpCode::SetWatches | OpCode::SetWatches2) {
-        let done = set_watches(read, outbox, op, request);
+        let done = set_watches(read, outbox, op, request, replies);
         outbox.reply(xid, zxid, |_| done)
+    } else if op == OpCode::MultiRead {
+        match op::multi::decode(request.body, request.max_buffer_bytes) {
+            Ok(ops) => outbox.reply_whole(xid, zxid, |out| op::multi_read::read(read, &ops, out)),
+            Err(error) => outbox.reply(xid, zxid, |_| Err(error)),
+        }
     } else {
         outbox.reply(xid, zxid, |out| dispatch(read, op, request, out))
     };
-    replies.add(now - at, bytes);
+    replies.read(now - at, bytes);
     outbox.stats.responded(op_name(op), request.arrival.xid, zxid, at, now);
 }
 
@@ -93,6 +107,7 @@ fn set_watches(
     outbox: &mut Outbox,
     op: OpCode,
     request: &RawRead<'_>,
+    replies: &mut ReplyBatch<'_>,
 ) -> Result<(), ErrorCode> {
     let mut reader = Reader::with_limit(request.body, request.max_buffer_bytes);
     let watches = if op == OpCode::SetWatches {
@@ -108,7 +123,7 @@ fn set_watches(
     };
     let watches = watches.map_err(|_| ErrorCode::MarshallingError)?;
     op::set_watches::read(read, &watches, &mut |event, path| {
-        outbox.notify(Zxid(-1), event, path);
+        replies.event(outbox.notify(Zxid(-1), event, path));
     });
     Ok(())
 }
@@ -129,10 +144,6 @@ fn dispatch(
         OpCode::Sync => {
             op::sync::read(decode(request)?, out);
             Ok(())
-        }
-        OpCode::MultiRead => {
-            let ops = op::multi::decode(request.body, request.max_buffer_bytes)?;
-            op::multi_read::read(read, &ops, out)
         }
         OpCode::AddWatch => op::add_watch::read(read, &decode(request)?, out),
         OpCode::CheckWatches => op::remove_watches::check(read, &decode(request)?),

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::proto::Millis;
+use crate::stats::{Run, ServerMetrics, Tally};
 
 /// Counts since the start or the last `srst`; written by all workers, a batch at a time.
 #[derive(Debug, Default)]
@@ -18,43 +19,68 @@ pub struct ServerStats {
     response_bytes_max: AtomicI64,
 }
 
-/// What a batch of replies adds.
-#[derive(Debug, Clone, Copy)]
-pub struct ReplyBatch {
-    /// Replies.
-    count: u64,
-    /// Sum of their latencies, in milliseconds.
-    total_latency: Millis,
-    min_latency: Millis,
-    max_latency: Millis,
-    bytes_last: i64,
-    bytes_min: i64,
-    bytes_max: i64,
+/// What a batch of replies and notifications adds. Sizes are those of frames, without the length in
+/// front of each.
+pub struct ReplyBatch<'a> {
+    metrics: &'a ServerMetrics,
+    read_latencies: Run<'a>,
+    update_latencies: Run<'a>,
+    /// Replies and notifications.
+    packets: u64,
+    latencies: Tally,
+    sizes: Tally,
+    last_size: i64,
+    response_bytes: u64,
+    watch_bytes: u64,
 }
 
-impl ReplyBatch {
+impl<'a> ReplyBatch<'a> {
     /// Nothing yet.
-    pub const EMPTY: ReplyBatch = ReplyBatch {
-        count: 0,
-        total_latency: 0,
-        min_latency: Millis::MAX,
-        max_latency: 0,
-        bytes_last: -1,
-        bytes_min: i64::MAX,
-        bytes_max: -1,
-    };
+    pub fn new(metrics: &'a ServerMetrics) -> Self {
+        Self {
+            metrics,
+            read_latencies: Run::new(&metrics.readlatency),
+            update_latencies: Run::new(&metrics.updatelatency),
+            packets: 0,
+            latencies: Tally::default(),
+            sizes: Tally::default(),
+            last_size: -1,
+            response_bytes: 0,
+            watch_bytes: 0,
+        }
+    }
 
-    /// One more reply, with the bytes of its body.
-    pub fn add(&mut self, latency: Millis, bytes: usize) {
+    /// A reply to a read, or to a request that became no transaction.
+    pub fn read(&mut self, latency: Millis, bytes: usize) {
         let latency = latency.max(0);
-        self.count += 1;
-        self.total_latency += latency;
-        self.min_latency = self.min_latency.min(latency);
-        self.max_latency = self.max_latency.max(latency);
+        self.read_latencies.add(latency);
+        self.reply(latency, bytes);
+    }
+
+    /// A reply to a transaction.
+    pub fn update(&mut self, latency: Millis, bytes: usize) {
+        let latency = latency.max(0);
+        self.update_latencies.add(latency);
+        self.reply(latency, bytes);
+    }
+
+    /// A notification.
+    pub fn event(&mut self, bytes: usize) {
+        self.watch_bytes += bytes as u64;
+        self.packet(bytes);
+    }
+
+    fn reply(&mut self, latency: Millis, bytes: usize) {
+        self.latencies.add_many(latency, 1);
+        self.response_bytes += bytes as u64;
+        self.packet(bytes);
+    }
+
+    fn packet(&mut self, bytes: usize) {
         if bytes > 0 {
-            self.bytes_last = bytes as i64;
-            self.bytes_min = self.bytes_min.min(self.bytes_last);
-            self.bytes_max = self.bytes_max.max(self.bytes_last);
+            self.packets += 1;
+            self.last_size = bytes as i64;
+            self.sizes.add_many(bytes as i64, 1);
         }
     }
 }
@@ -90,19 +116,24 @@ impl ServerStats {
         self.packets_sent.fetch_add(packets, Ordering::Relaxed);
     }
 
-    /// Replies were queued.
-    pub fn replied(&self, batch: &ReplyBatch) {
-        if batch.count == 0 {
-            return;
+    /// Replies and notifications were queued.
+    pub fn replied(&self, batch: &ReplyBatch<'_>) {
+        let (latencies, sizes) = (&batch.latencies, &batch.sizes);
+        if latencies.count() > 0 {
+            self.count.fetch_add(latencies.count(), Ordering::Relaxed);
+            self.total_latency.fetch_add(latencies.sum(), Ordering::Relaxed);
+            self.min_latency.fetch_min(latencies.min(), Ordering::Relaxed);
+            self.max_latency.fetch_max(latencies.max(), Ordering::Relaxed);
+            batch.metrics.response_bytes.increment(batch.response_bytes);
         }
-        self.count.fetch_add(batch.count, Ordering::Relaxed);
-        self.total_latency.fetch_add(batch.total_latency, Ordering::Relaxed);
-        self.min_latency.fetch_min(batch.min_latency, Ordering::Relaxed);
-        self.max_latency.fetch_max(batch.max_latency, Ordering::Relaxed);
-        if batch.bytes_last >= 0 {
-            self.response_bytes_last.store(batch.bytes_last, Ordering::Relaxed);
-            self.response_bytes_max.fetch_max(batch.bytes_max, Ordering::Relaxed);
-            let shorter = |min| (min < 0 || batch.bytes_min < min).then_some(batch.bytes_min);
+        if batch.watch_bytes > 0 {
+            batch.metrics.watch_bytes.increment(batch.watch_bytes);
+        }
+        if sizes.count() > 0 {
+            self.sent(batch.packets);
+            self.response_bytes_last.store(batch.last_size, Ordering::Relaxed);
+            self.response_bytes_max.fetch_max(sizes.max(), Ordering::Relaxed);
+            let shorter = |min| (min < 0 || sizes.min() < min).then_some(sizes.min());
             let min = &self.response_bytes_min;
             let _ = min.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
         }
@@ -141,7 +172,7 @@ impl ServerStats {
         self.max_latency.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the last, the shortest and the longest reply's body; -1 before there was one.
+    /// Bytes of the last, the shortest and the longest reply or notification; -1 before there was one.
     pub fn response_bytes(&self) -> (i64, i64, i64) {
         let load = |value: &AtomicI64| value.load(Ordering::Relaxed);
         (

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use crate::persistence::LogBatch;
 use crate::proto::{Millis, Zxid};
 
+/// A batch of this many bytes is full: what a torn write can take with it is bounded.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
 /// A batch that grew beyond this many bytes is not kept for the next one: its memory goes back.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
@@ -82,12 +85,18 @@ impl SyncRequestProcessor {
         }
         let delay = self.policy.flush_delay_ms;
         self.batch.count() >= self.policy.batch_max
+            || self.batch.bytes().len() >= BATCH_BYTES_MAX
             || if delay > 0 { now >= self.batch_since + delay } else { is_idle }
     }
 
     /// When [`Self::is_due`] may next say so by itself.
     pub fn deadline(&self) -> Option<Millis> {
         (!self.batch.is_empty()).then_some(self.batch_since + self.policy.flush_delay_ms)
+    }
+
+    /// When the first entry of the batch was written.
+    pub fn batch_since(&self) -> Millis {
+        self.batch_since
     }
 
     /// Takes the batch for writing.

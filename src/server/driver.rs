@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::clock;
 use super::mailbox::Mailbox;
 use crate::engine::{Effect, Engine, Input};
 use crate::persistence::{FileTxnLog, LogBatch, LogError};
+use crate::processor::ServerState;
 use crate::proto::Millis;
+use crate::stats::{Run, ServerMetrics};
 
 /// Longest time the loop sleeps, so that it sees that it is to stop.
 const SLEEP_MS_MAX: Millis = 500;
@@ -20,6 +22,8 @@ const SLEEP_MS_MAX: Millis = 500;
 pub(super) struct Driver {
     /// The engine.
     pub engine: Engine,
+    /// Whose metrics count what happens here.
+    pub state: Arc<ServerState>,
     /// Where inputs come from.
     pub mailbox: Arc<Mailbox>,
     /// The transaction log.
@@ -45,10 +49,19 @@ impl Driver {
             self.mailbox.take(&mut inputs, Duration::from_millis(wait));
             let is_idle = inputs.is_empty();
             let now = clock::now();
+            let requests = count_requests(&self.state.metrics, &inputs, now.monotonic);
+            let mut steps_time = Duration::ZERO;
+            let mut begin = Instant::now();
             for input in inputs.drain(..) {
                 self.engine.step(now, input, &mut effects);
-                self.carry_out(&mut effects)?;
+                if !effects.is_empty() {
+                    steps_time += begin.elapsed();
+                    self.carry_out(&mut effects)?;
+                    begin = Instant::now();
+                }
             }
+            steps_time += begin.elapsed();
+            record_each(&self.state.metrics.prep_process_time, steps_time, requests);
             self.engine.rest(clock::now(), &mut effects);
             self.carry_out(&mut effects)?;
             if is_stopping && is_idle {
@@ -62,8 +75,8 @@ impl Driver {
         while !effects.is_empty() {
             for effect in effects.drain(..) {
                 match effect {
-                    Effect::Append(batch) => {
-                        if let Err(error) = self.write(&batch) {
+                    Effect::Append { batch, since } => {
+                        if let Err(error) = self.write(&batch, since) {
                             self.engine.step(clock::now(), Input::LogFailed, &mut more);
                             more.drain(..).for_each(carry_out_last);
                             return Err(error);
@@ -86,11 +99,55 @@ impl Driver {
         Ok(())
     }
 
-    fn write(&mut self, batch: &LogBatch) -> Result<(), LogError> {
+    fn write(&mut self, batch: &LogBatch, since: Millis) -> Result<(), LogError> {
+        let metrics = &self.state.metrics;
+        let (txns, waited) = (batch.count(), clock::monotonic_ms() - since);
+        let begin = Instant::now();
         self.log.append(batch)?;
-        self.log.flush()?;
+        let appended = begin.elapsed();
+        if let Some(disk) = self.log.flush()? {
+            metrics.fsynctime.record(millis(disk) as f64);
+        }
+        let done = begin.elapsed();
+        metrics.sync_processor_request_queued.increment(txns as u64);
+        metrics.sync_processor_queue_size.record(txns as f64);
+        metrics.sync_processor_batch_size.record(txns as f64);
+        metrics.sync_processor_queue_time_ms.record_many(waited as f64, txns);
+        record_each(&metrics.sync_process_time, appended, txns);
+        metrics.sync_processor_queue_flush_time_ms.record(millis(done - appended) as f64);
+        let queued_and_flushed = (waited + millis(done)) as f64;
+        metrics.sync_processor_queue_and_flush_time_ms.record_many(queued_and_flushed, txns);
         Ok(())
     }
+}
+
+/// Counts the requests among the inputs and how long they have waited.
+fn count_requests(metrics: &ServerMetrics, inputs: &[Input], now: Millis) -> usize {
+    if inputs.is_empty() {
+        return 0;
+    }
+    metrics.prep_processor_queue_size.record(inputs.len() as f64);
+    let mut waits = Run::new(&metrics.prep_processor_queue_time_ms);
+    let mut requests = 0;
+    for input in inputs {
+        if let Input::Request(request) = input {
+            waits.add((now - request.arrival.at).max(0));
+            requests += 1;
+        }
+    }
+    metrics.prep_processor_request_queued.increment(requests as u64);
+    requests
+}
+
+/// Records what each of `count` took on average, in whole milliseconds like every time of ZooKeeper's.
+fn record_each(summary: &metrics::Histogram, all: Duration, count: usize) {
+    if count > 0 {
+        summary.record_many((millis(all) / count as Millis) as f64, count);
+    }
+}
+
+fn millis(time: Duration) -> Millis {
+    time.as_millis() as Millis
 }
 
 /// After the log has failed connections are still closed in order.

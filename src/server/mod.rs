@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 mod driver;
 mod mailbox;
+pub mod metrics;
 pub mod net;
 pub mod run;
 pub mod storage;

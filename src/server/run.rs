@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,17 +15,19 @@ use super::clock;
 use super::config::{ServerConfig, SnapshotCompression};
 use super::driver::Driver;
 use super::mailbox::Mailbox;
+use super::metrics::Registry;
 use super::net::{ServerCnxnFactory, ServerContext};
 use super::storage::{RestoredDatabase, SnapshotOptions, restore_database, take_snapshot};
 use crate::auth::{AuthOptions, ProviderRegistry};
 use crate::engine::{ContainerOptions, Engine, EngineOptions, Input};
 use crate::op::PrepLimits;
 use crate::persistence::{
-    Compression, DataDirError, DataDirs, FileTxnLog, LogError, LogOptions, RestoreError,
+    Compression, DataDirError, DataDirs, DataFile, FileTxnLog, LogError, LogOptions, RestoreError,
     RestoreOptions, SnapshotError,
 };
 use crate::processor::{PrepOptions, ServerState, SnapshotPolicy};
 use crate::session::{SessionTracker, first_session_id};
+use crate::stats::ServerMetrics;
 use crate::tree::{EphemeralRules, TreeOptions};
 
 /// Id of a standalone server, which stands in the ids of its sessions.
@@ -80,7 +82,10 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     let dirs =
         DataDirs::open(&storage.data_dir, &storage.data_log_dir, storage.data_dir_autocreate)?;
     let restored = restore_database(&dirs, restore_options(&config), tree_options(&config))?;
-    let RestoredDatabase { database, txns_replayed, needs_first_snapshot } = restored;
+    let registry = Arc::new(Registry::new());
+    let metrics = ServerMetrics::new(registry.clone());
+    count_restore(&metrics, &restored);
+    let RestoredDatabase { database, txns_replayed, needs_first_snapshot, .. } = restored;
     info!(
         zxid = %database.tree.last_processed(),
         nodes = database.tree.node_count(),
@@ -88,24 +93,26 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
         txns_replayed,
         "database restored"
     );
-    let state = Arc::new(ServerState::new(
+    let state = ServerState::new(
         database,
         ProviderRegistry::new(auth_options(&config)),
         (config.limits.jute_max_buffer_bytes as usize)
             .saturating_add(config.limits.jute_max_buffer_extra_bytes as usize),
-    ));
+    );
+    let state = Arc::new(state.with_metrics(metrics));
     let snapshots = snapshot_options(&config, &dirs);
     if needs_first_snapshot {
-        take_snapshot(&state, &snapshots)?;
+        take_timed_snapshot(&state, &snapshots)?;
     }
 
-    let admin = AdminState::new(dirs.snapshots(), dirs.logs(), clock::monotonic_ms())?;
+    let admin = AdminState::new(dirs.snapshots(), dirs.logs(), registry, clock::monotonic_ms())?;
     let mailbox = Arc::new(Mailbox::default());
     let is_stopping = Arc::new(AtomicBool::new(false));
     let first_session = first_session_id(STANDALONE_SERVER_ID, clock::wall_ms());
     let sessions = SessionTracker::new(config.tick_time_ms, first_session);
     let driver = Driver {
         engine: Engine::new(state.clone(), sessions, engine_options(&config), clock::now()),
+        state: state.clone(),
         mailbox: mailbox.clone(),
         log: FileTxnLog::new(dirs.logs(), log_options(&config)),
         take_snapshot: snapshot_taker(state.clone(), snapshots, mailbox.clone()),
@@ -127,6 +134,27 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     driver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     info!("stopped");
     Ok(())
+}
+
+/// Counts what the start took.
+fn count_restore(metrics: &ServerMetrics, restored: &RestoredDatabase) {
+    let (snapshot, txns) = (restored.snapshot_load_time, restored.txns_load_time);
+    metrics.startup_snap_load_time.record(snapshot.as_millis() as f64);
+    metrics.startup_txns_loaded.record(restored.txns_replayed as f64);
+    metrics.startup_txns_load_time.record(txns.as_millis() as f64);
+    metrics.dbinittime.record((snapshot + txns).as_millis() as f64);
+    metrics.digest_mismatches_count.increment(restored.database.tree.digest_mismatches());
+}
+
+/// Takes a snapshot and counts how long that took.
+fn take_timed_snapshot(
+    state: &ServerState,
+    options: &SnapshotOptions,
+) -> Result<DataFile, SnapshotError> {
+    let begin = Instant::now();
+    let file = take_snapshot(state, options)?;
+    state.metrics.snapshottime.record(begin.elapsed().as_millis() as f64);
+    Ok(file)
 }
 
 /// The one line that says where the server is and how to use it.
@@ -169,7 +197,7 @@ fn snapshot_taker(
     Box::new(move || {
         let (state, options, done) = (state.clone(), options.clone(), mailbox.clone());
         let spawned = thread::Builder::new().name("snapshot".into()).spawn(move || {
-            match take_snapshot(&state, &options) {
+            match take_timed_snapshot(&state, &options) {
                 Ok(file) => info!("snapshot {} written", file.path.display()),
                 // The log holds everything: the next snapshot will do.
                 Err(error) => error!("no snapshot: {error}"),

@@ -2,6 +2,7 @@
 //! (`ZKDatabase.loadDataBase`, `ZooKeeperServer.takeSnapshot`).
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use jute::{Acl, StatPersisted};
@@ -38,6 +39,10 @@ pub struct RestoredDatabase {
     pub txns_replayed: u64,
     /// Whether a first snapshot is to be written.
     pub needs_first_snapshot: bool,
+    /// Time it took to load the snapshot.
+    pub snapshot_load_time: Duration,
+    /// Time it took to replay the transactions.
+    pub txns_load_time: Duration,
 }
 
 /// Restores the database from snapshot and log, or makes the one every server starts with.
@@ -46,14 +51,19 @@ pub fn restore_database(
     options: RestoreOptions,
     tree_options: TreeOptions,
 ) -> Result<RestoredDatabase, RestoreError> {
+    let begin = Instant::now();
     let mut sink = DatabaseSink::new(tree_options);
     let restored = restore(dirs, options, &mut sink)?;
+    let snapshot_load_time = sink.snapshot_loaded_at.map_or(Duration::ZERO, |at| at - begin);
+    let txns_load_time = begin.elapsed() - snapshot_load_time;
     let mut database = sink.into_database();
     database.tree.set_last_processed(restored.zxid);
     Ok(RestoredDatabase {
         database,
         txns_replayed: restored.txns_loaded,
         needs_first_snapshot: restored.needs_first_snapshot,
+        snapshot_load_time,
+        txns_load_time,
     })
 }
 
@@ -98,11 +108,18 @@ struct DatabaseSink {
     loader: Option<TreeLoader>,
     sessions: HashMap<SessionId, i32>,
     database: Option<ZkDatabase>,
+    snapshot_loaded_at: Option<Instant>,
 }
 
 impl DatabaseSink {
     fn new(options: TreeOptions) -> Self {
-        Self { options, loader: None, sessions: HashMap::default(), database: None }
+        Self {
+            options,
+            loader: None,
+            sessions: HashMap::default(),
+            database: None,
+            snapshot_loaded_at: None,
+        }
     }
 
     /// The database restored; without a snapshot, transactions apply to a fresh one.
@@ -160,6 +177,7 @@ impl RestoreSink for DatabaseSink {
         let tree = loader.finish(snapshot.file.zxid, digest).expect("a snapshot holds a root");
         let sessions = std::mem::take(&mut self.sessions);
         self.database = Some(ZkDatabase { tree, sessions });
+        self.snapshot_loaded_at = Some(Instant::now());
     }
 
     fn apply(&mut self, entry: &TxnEntry<'_>, _raw: &[u8]) -> Result<(), String> {

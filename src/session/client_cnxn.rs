@@ -18,6 +18,9 @@ use crate::proto::{
     ErrorCode, EventType, KEEPER_STATE_SYNC_CONNECTED, Millis, OpCode, SessionId, Xid, Zxid,
 };
 
+/// Bytes that may wait for one client before events for it end its connection.
+const OUTBOX_BYTES_LIMIT: usize = 64 << 20;
+
 /// The socket under a connection.
 pub trait Transport: Send + Sync {
     /// Sends what waits in the outbox, as far as the peer takes it now, and the rest later; closes
@@ -142,6 +145,7 @@ impl ClientCnxn {
 pub struct Outbox {
     bytes: BytesMut,
     is_closing: bool,
+    is_overrun: bool,
     /// Whether somebody has undertaken to flush.
     is_flush_promised: bool,
     /// What the connection has done so far.
@@ -153,13 +157,14 @@ impl Outbox {
         Self {
             bytes: BytesMut::new(),
             is_closing: false,
+            is_overrun: false,
             is_flush_promised: false,
             stats: CnxnStats::new(established),
         }
     }
 
-    /// Queues a reply. If `body` fails, the reply is the error without a body. Returns the body's
-    /// bytes.
+    /// Queues a reply. If `body` fails, the reply is the error without a body. Returns its bytes,
+    /// 0 if the connection is closing and there is none.
     pub fn reply(
         &mut self,
         xid: Xid,
@@ -172,26 +177,51 @@ impl Outbox {
         let frame = self.begin_frame();
         let header = self.bytes.len();
         ReplyHeader { xid, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
-        let start = self.bytes.len();
         if let Err(error) = body(&mut self.bytes) {
             self.bytes.truncate(header);
             ReplyHeader { xid, zxid: zxid.0, err: error.code() }.write(&mut self.bytes);
         }
-        self.end_frame(frame);
-        self.bytes.len() - start.min(self.bytes.len())
+        self.end_frame(frame)
     }
 
-    /// Queues a notification.
-    pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) {
+    /// Queues a reply that has a body even if there is an error. Returns its bytes.
+    pub fn reply_whole(
+        &mut self,
+        xid: Xid,
+        zxid: Zxid,
+        body: impl FnOnce(&mut BytesMut) -> Option<ErrorCode>,
+    ) -> usize {
         if self.is_closing {
-            return;
+            return 0;
+        }
+        let frame = self.begin_frame();
+        ReplyHeader { xid, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
+        let start = self.bytes.len();
+        if let Some(error) = body(&mut self.bytes) {
+            self.bytes[start - size_of::<i32>()..start]
+                .copy_from_slice(&error.code().to_be_bytes());
+        }
+        self.end_frame(frame)
+    }
+
+    /// Queues a notification; returns its bytes. Requests stop being read from a client that does
+    /// not take its replies, but events come unasked: too many of them end the connection.
+    pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) -> usize {
+        if self.is_closing {
+            return 0;
+        }
+        if self.bytes.len() > OUTBOX_BYTES_LIMIT {
+            self.bytes = BytesMut::new();
+            self.is_closing = true;
+            self.is_overrun = true;
+            return 0;
         }
         let frame = self.begin_frame();
         ReplyHeader { xid: -1, zxid: zxid.0, err: 0 }.write(&mut self.bytes);
         let kind = event as i32;
         let state = KEEPER_STATE_SYNC_CONNECTED;
         WatcherEvent { kind, state, path: Ustring::from(path) }.write(&mut self.bytes);
-        self.end_frame(frame);
+        self.end_frame(frame)
     }
 
     /// Queues bytes that are a frame of their own, or no frame at all.
@@ -205,6 +235,11 @@ impl Outbox {
     /// Nothing more is to be queued: the connection closes once what waits is sent.
     pub fn close(&mut self) {
         self.is_closing = true;
+    }
+
+    /// Whether so much waited that it was given up; the connection is over then.
+    pub fn is_overrun(&self) -> bool {
+        self.is_overrun
     }
 
     /// Whether the connection is to close.
@@ -239,10 +274,12 @@ impl Outbox {
         frame
     }
 
-    fn end_frame(&mut self, frame: usize) {
-        let len = (self.bytes.len() - frame - 4) as i32;
-        self.bytes[frame..frame + 4].copy_from_slice(&len.to_be_bytes());
+    /// Ends the frame that begins there; returns its bytes, without those of the length.
+    fn end_frame(&mut self, frame: usize) -> usize {
+        let len = self.bytes.len() - frame - 4;
+        self.bytes[frame..frame + 4].copy_from_slice(&(len as i32).to_be_bytes());
         self.stats.packet_sent();
+        len
     }
 }
 

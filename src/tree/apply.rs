@@ -26,6 +26,8 @@ pub enum TreeEvent<'a> {
     Created {
         /// The node.
         path: &'a str,
+        /// Bytes of its data.
+        data_bytes: usize,
         /// Its list.
         acl: &'a AclList,
         /// Its parent's list.
@@ -44,6 +46,8 @@ pub enum TreeEvent<'a> {
     DataChanged {
         /// The node.
         path: &'a str,
+        /// Bytes of its new data.
+        data_bytes: usize,
         /// Its list.
         acl: &'a AclList,
     },
@@ -170,10 +174,11 @@ impl DataTree {
                     stat.mtime = time;
                     stat.mzxid = zxid.0;
                 });
-                let difference = self.nodes.get(idx).data_len() as i64 - length_before as i64;
+                let data_bytes = self.nodes.get(idx).data_len();
+                let difference = data_bytes as i64 - length_before as i64;
                 self.count_quota(&txn.path, difference, 0);
                 let acl = self.acls.get(self.nodes.get(idx).acl);
-                observer.on_event(TreeEvent::DataChanged { path: &txn.path, acl });
+                observer.on_event(TreeEvent::DataChanged { path: &txn.path, data_bytes, acl });
                 Applied::DataSet(self.client_stat(idx))
             }
             TxnBody::SetAcl(txn) => {
@@ -250,10 +255,11 @@ impl DataTree {
         let stat = new_stat(zxid, time, new.owner);
         let idx = self.insert_node(parent, new.path, new.data, acl, stat);
         self.quota_node_created(new.path);
-        self.count_quota(new.path, new.data.map_or(0, <[u8]>::len) as i64, 1);
+        let data_bytes = new.data.map_or(0, <[u8]>::len);
+        self.count_quota(new.path, data_bytes as i64, 1);
         let acl = self.acls.get(acl);
         let parent_acl = self.acls.get(self.nodes.get(parent).acl);
-        observer.on_event(TreeEvent::Created { path: new.path, acl, parent_acl });
+        observer.on_event(TreeEvent::Created { path: new.path, data_bytes, acl, parent_acl });
         Ok(self.client_stat(idx))
     }
 

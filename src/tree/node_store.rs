@@ -311,7 +311,7 @@ impl NodeStore {
             return slot;
         }
         let slot = self.slots();
-        if slot % CHUNK_SLOTS == 0 {
+        if slot.is_multiple_of(CHUNK_SLOTS) {
             self.chunks.push(Vec::with_capacity(CHUNK_SLOTS));
         }
         let last = self.chunks.last_mut().expect("a chunk with room");

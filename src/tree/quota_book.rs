@@ -9,25 +9,49 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::warn;
 
 use super::data_tree::DataTree;
-use super::quota::{QUOTA_ROOT, QuotaNode, StatsTrack, exceeded, limit_path, stat_path};
+use super::quota::{
+    InvalidStats, QUOTA_ROOT, QuotaNode, StatsTrack, exceeded, limit_path, stat_path,
+};
 
 impl DataTree {
-    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota
-    /// above it; a soft one is only logged. As in ZooKeeper, requests that are still on their way
-    /// do not count.
-    pub(crate) fn exceeds_quota(&self, path: &str, bytes_diff: i64, count_diff: i64) -> bool {
-        let Some(prefix) = self.quota_prefix(path) else { return false };
-        let read = |path: &str| StatsTrack::parse(self.node(path)?.data().unwrap_or_default()).ok();
-        let (Some(limits), Some(used)) = (read(&limit_path(prefix)), read(&stat_path(prefix)))
-        else {
-            warn_rarely(&format!(
-                "the quota on {prefix} has no readable limits or statistics: it is not enforced"
-            ));
-            return false;
+    /// Every quota whose nodes can be read: the path it is on, its limits, and what is used.
+    pub fn quotas(&self) -> impl Iterator<Item = (&str, StatsTrack, StatsTrack)> {
+        self.quotas.iter().filter_map(|prefix| {
+            let read =
+                |path: &str| StatsTrack::parse(self.node(path)?.data().unwrap_or_default()).ok();
+            Some((&**prefix, read(&limit_path(prefix))?, read(&stat_path(prefix))?))
+        })
+    }
+
+    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota above it; a soft
+    /// one is only logged. As in ZooKeeper, requests that are still on their way do not count.
+    ///
+    /// # Errors
+    /// The text of the quota cannot be read, which spoils the request.
+    pub(crate) fn exceeds_quota(
+        &self,
+        path: &str,
+        bytes_diff: i64,
+        count_diff: i64,
+    ) -> Result<bool, InvalidStats> {
+        let Some(prefix) = self.quota_prefix(path) else { return Ok(false) };
+        let (limits, used) = (self.node(&limit_path(prefix)), self.node(&stat_path(prefix)));
+        let Some(limits) = limits else { return Ok(false) };
+        let limits = StatsTrack::parse(limits.data().unwrap_or_default())?;
+        let is_limited = |diff, soft, hard| diff != 0 && (soft > -1 || hard > -1);
+        if !is_limited(count_diff, limits.count(), limits.count_hard_limit())
+            && !is_limited(bytes_diff, limits.bytes(), limits.byte_hard_limit())
+        {
+            return Ok(false);
+        }
+        let Some(used) = used else {
+            warn_rarely(&format!("the quota on {prefix} has no statistics: it is not enforced"));
+            return Ok(false);
         };
+        let used = StatsTrack::parse(used.data().unwrap_or_default())?;
         let exceeded = exceeded(&limits, &used, count_diff, bytes_diff);
         exceeded.iter().for_each(|limit| warn_rarely(&format!("Quota exceeded: {prefix} {limit}")));
-        exceeded.iter().any(|limit| limit.hard)
+        Ok(exceeded.iter().any(|limit| limit.hard))
     }
 
     /// Bytes and nodes came or went at `path`.
@@ -197,7 +221,7 @@ mod tests {
         tree.nodes.get_mut(stats).set_data(Some(b"no quota"));
         tree.count_quota("/a", 1, 0);
         assert_eq!(text(&tree, STATS), "no quota");
-        assert!(!tree.exceeds_quota("/a", 1000, 1));
+        assert!(tree.exceeds_quota("/a", 1000, 1).is_err());
     }
 
     #[test]
@@ -226,11 +250,11 @@ mod tests {
     #[test]
     fn only_hard_limits_forbid() {
         let tree = with_quota("count=2,bytes=5");
-        assert!(!tree.exceeds_quota("/a/new", 100, 1));
+        assert!(!tree.exceeds_quota("/a/new", 100, 1).unwrap());
         let tree = with_quota("count=-1,bytes=-1=;byteHardLimit=10;countHardLimit=2");
-        assert!(tree.exceeds_quota("/a/new", 0, 1));
-        assert!(tree.exceeds_quota("/a", 6, 0));
-        assert!(!tree.exceeds_quota("/a", 5, 0));
-        assert!(!tree.exceeds_quota("/ab", 100, 100));
+        assert!(tree.exceeds_quota("/a/new", 0, 1).unwrap());
+        assert!(tree.exceeds_quota("/a", 6, 0).unwrap());
+        assert!(!tree.exceeds_quota("/a", 5, 0).unwrap());
+        assert!(!tree.exceeds_quota("/ab", 100, 100).unwrap());
     }
 }

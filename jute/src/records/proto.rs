@@ -368,7 +368,7 @@ records! {
     /// Asks whether the connection has such a watch.
     CheckWatchesRequest<'a> {
         /// The node.
-        path: Ustring<'a>,
+        path: Option<Ustring<'a>>,
         /// `WatcherType`, 1 to 5.
         kind: i32,
     }
@@ -376,7 +376,7 @@ records! {
     /// Removes watches of the connection.
     RemoveWatchesRequest<'a> {
         /// The node.
-        path: Ustring<'a>,
+        path: Option<Ustring<'a>>,
         /// `WatcherType`, 1 to 5.
         kind: i32,
     }

@@ -3,14 +3,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::proto::Millis;
+use crate::server::metrics::Registry;
 
 mod environment;
 pub mod four_letter;
 mod java_text;
+mod monitor;
 pub mod queries;
 
 /// What is traced until somebody says otherwise (`ZooTrace.traceMask`).
@@ -23,6 +25,8 @@ pub struct AdminState {
     pub snapshots: PathBuf,
     /// Where transaction logs are.
     pub logs: PathBuf,
+    /// The metrics.
+    pub registry: Arc<Registry>,
     /// When the server began to serve, in milliseconds of the monotonic clock.
     pub started: Millis,
     client_port: OnceLock<u16>,
@@ -30,9 +34,16 @@ pub struct AdminState {
 }
 
 impl AdminState {
-    /// Of a server that begins to serve at `started` from these directories.
-    pub fn new(snapshots: &Path, logs: &Path, started: Millis) -> io::Result<Self> {
+    /// Of a server that begins to serve at `started` from these directories and counts in
+    /// `registry`.
+    pub fn new(
+        snapshots: &Path,
+        logs: &Path,
+        registry: Arc<Registry>,
+        started: Millis,
+    ) -> io::Result<Self> {
         Ok(Self {
+            registry,
             snapshots: std::path::absolute(snapshots)?,
             logs: std::path::absolute(logs)?,
             started,

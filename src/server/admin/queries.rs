@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::environment;
+pub use super::monitor::monitor;
 use crate::engine::Input;
 use crate::proto::{Millis, SessionId, Xid, Zxid};
 use crate::server::clock;
@@ -141,7 +142,11 @@ pub fn server_stats(context: &ServerContext) -> ServerStats {
 
 /// Starts the server's counts anew.
 pub fn reset_server_stats(context: &ServerContext) {
-    context.state.stats.reset();
+    let state = &context.state;
+    state.stats.reset();
+    state.reads.reset();
+    state.writes.reset();
+    context.admin.registry.reset();
 }
 
 /// One client connection (`ServerCnxn.getConnectionInfo`).

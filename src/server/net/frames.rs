@@ -44,12 +44,15 @@ pub fn opening(input: &[u8]) -> Opening {
     if WORDS.contains(&first) { Opening::Word(*first) } else { Opening::Frame }
 }
 
+/// Room that is made for a frame at once, at least.
+const ROOM_BYTES_MIN: usize = 16 << 10;
+
 /// A length no frame may have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadLength(pub i32);
 
-/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room
-/// for it.
+/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for
+/// more of it.
 pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<BytesMut>, BadLength> {
     let Some(head) = input.first_chunk::<4>() else { return Ok(None) };
     let length = i32::from_be_bytes(*head);
@@ -57,7 +60,9 @@ pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<Bytes
         return Err(BadLength(length));
     };
     if input.len() < 4 + bytes {
-        input.reserve(4 + bytes - input.len());
+        // Room grows with what has come, not with what is announced: an announcement costs its sender nothing.
+        let missing = 4 + bytes - input.len();
+        input.reserve(missing.min(input.len().max(ROOM_BYTES_MIN)));
         return Ok(None);
     }
     input.advance(4);

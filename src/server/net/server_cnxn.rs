@@ -38,8 +38,8 @@ use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
 /// Bytes of replies that may wait before no more requests are read.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of input a connection reads at once.
-const INPUT_BYTES: usize = 64 << 10;
+/// Bytes of input a connection reads at once; one that has nothing to read holds no buffer.
+const INPUT_BYTES: usize = 16 << 10;
 
 /// Requests answered under one hold of the shared lock, so that writes are not kept waiting.
 const READS_PER_HOLD_MAX: u32 = 64;
@@ -122,13 +122,15 @@ impl ServerCnxn {
                     continue;
                 }
             }
-            if self.input.capacity() - self.input.len() < INPUT_BYTES / 4 && !self.input.is_empty()
-            {
-                self.input.reserve(INPUT_BYTES);
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
             }
             tokio::select! {
                 read = read_some(read_half, &mut self.input), if may_read => match read {
-                    Ok(0) => return Err(Close::Now("the client closed it".into())),
+                    Ok(0) => {
+                        self.context.state.metrics.connection_drop_count.increment(1);
+                        return Err(Close::Now("the client closed it".into()));
+                    }
                     Ok(_) => self.process()?,
                     Err(error) => return Err(Close::Now(format!("cannot read: {error}"))),
                 },
@@ -137,6 +139,7 @@ impl ServerCnxn {
                 }
                 () = self.socket.rung() => {}
                 () = &mut give_up, if self.cnxn.session.get().is_none() => {
+                    self.context.state.metrics.sessionless_connections_expired.increment(1);
                     return Err(Close::Now("no session was asked for in time".into()));
                 }
             }
@@ -202,9 +205,12 @@ impl ServerCnxn {
             Opening::Frame => {}
         }
         let Some(frame) = self.next_frame()? else { return Ok(()) };
-        self.received(1);
+        self.received(1, 4 + frame.len());
         let connect = ConnectFrame::decode(&frame)
             .map_err(|error| Close::Now(format!("bad connect request: {error}")))?;
+        let metrics = &self.context.state.metrics;
+        metrics.connection_token_deficit.record(0.0);
+        metrics.connection_request_count.increment(1);
         let last_processed = self.context.state.database.read().tree.last_processed();
         if Zxid(connect.last_zxid_seen) > last_processed {
             return Err(Close::Now(format!(
@@ -230,7 +236,7 @@ impl ServerCnxn {
     fn ask(&mut self, word: [u8; 4]) {
         if self.input.len() >= 4 + self.context.word_argument_bytes(word) {
             debug!(peer = %self.cnxn.peer, "four-letter word {}", word.escape_ascii());
-            self.received(1);
+            self.received(1, 4);
             self.phase = Phase::Asked(word);
         }
     }
@@ -265,7 +271,7 @@ impl ServerCnxn {
         let mut identities = cnxn.identities();
         let mut reads: Option<ReadBatch<'_>> = None;
         let mut reads_in_hold = 0;
-        let mut packets = 0;
+        let (mut packets, mut bytes) = (0, 0);
         let result = loop {
             let frame = match self.next_frame() {
                 Ok(Some(frame)) => frame,
@@ -273,6 +279,7 @@ impl ServerCnxn {
                 Err(close) => break Err(close),
             };
             packets += 1;
+            bytes += 4 + frame.len();
             let mut reader = Reader::new(&frame);
             let Ok(RequestHeader { xid, kind }) = RequestHeader::read(&mut reader) else {
                 break Err(Close::Now("a request without a header".into()));
@@ -348,7 +355,7 @@ impl ServerCnxn {
             }
         };
         reads.into_iter().for_each(ReadBatch::end);
-        self.received(packets);
+        self.received(packets, bytes);
         result
     }
 
@@ -358,14 +365,21 @@ impl ServerCnxn {
             .map_err(|error| Close::Now(format!("bad auth packet: {error}")))?;
         let scheme = packet.scheme.unwrap_or_default();
         let mut identities = self.cnxn.identities();
-        let auth = &self.context.state.auth;
+        let (auth, metrics) = (&self.context.state.auth, &self.context.state.metrics);
+        self.context.state.stats.sent(1);
         match auth.authenticate(&scheme, packet.auth, self.cnxn.peer, &mut identities) {
             Ok(()) => {
+                if &*scheme == "ensemble" {
+                    metrics.ensemble_auth_success.increment(1);
+                }
                 self.cnxn.set_identities(identities);
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Ok(()));
                 Ok(())
             }
-            Err(failure @ AuthFailure::WrongEnsemble) => Err(Close::Now(failure.to_string())),
+            Err(failure @ AuthFailure::WrongEnsemble) => {
+                metrics.ensemble_auth_fail.increment(1);
+                Err(Close::Now(failure.to_string()))
+            }
             Err(failure @ AuthFailure::Refused) => {
                 warn!(peer = %self.cnxn.peer, "authentication with scheme {scheme}: {failure}");
                 self.cnxn.outbox().reply(xid, Zxid(0), |_| Err(ErrorCode::AuthFailed));
@@ -398,8 +412,9 @@ impl ServerCnxn {
         })
     }
 
-    fn received(&self, packets: u64) {
+    fn received(&self, packets: u64, bytes: usize) {
         self.context.state.stats.received(packets);
+        self.context.state.metrics.bytes_received_count.increment(bytes as u64);
         self.cnxn.outbox().stats.packets_received += packets;
     }
 

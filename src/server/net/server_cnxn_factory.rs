@@ -150,6 +150,7 @@ async fn accept_one(
     let slot = match addresses.take(peer.ip()) {
         Ok(slot) => slot,
         Err(reason) => {
+            context.state.metrics.connection_rejected.increment(1);
             warn!(%peer, "connection refused: {reason}");
             return None;
         }

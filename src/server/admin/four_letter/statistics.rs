@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::connections::line;
 use crate::server::admin::java_text::double;
 use crate::server::admin::queries;
+use crate::server::metrics::Value;
 use crate::server::net::ServerContext;
 use crate::session::CnxnId;
 use crate::version;
@@ -52,6 +53,14 @@ pub(super) fn srst(context: &ServerContext) -> String {
 }
 
 /// Every metric (`MonitorCommand`).
-pub(super) fn mntr(_context: &ServerContext) -> String {
-    format!("zk_version\t{}\nzk_server_state\t{}\n", version::full(), queries::server_state())
+pub(super) fn mntr(context: &ServerContext) -> String {
+    let mut text =
+        format!("zk_version\t{}\nzk_server_state\t{}\n", version::full(), queries::server_state());
+    for (name, value) in queries::monitor(context) {
+        let _ = match value {
+            Value::Integer(value) => writeln!(text, "zk_{name}\t{value}"),
+            Value::Real(value) => writeln!(text, "zk_{name}\t{}", double(value)),
+        };
+    }
+    text
 }

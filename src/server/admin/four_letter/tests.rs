@@ -11,7 +11,9 @@ use crate::server::admin::AdminState;
 use crate::server::clock;
 use crate::server::config::ServerConfig;
 use crate::server::mailbox::Mailbox;
+use crate::server::metrics::Registry;
 use crate::session::{ClientCnxn, CnxnSession, SessionTracker, Transport};
+use crate::stats::{ServerMetrics, TrafficRun};
 use crate::tree::{DataTree, TreeOptions};
 
 struct NoSocket;
@@ -41,10 +43,13 @@ impl Server {
             sessions: Default::default(),
         };
         let auth = ProviderRegistry::new(AuthOptions::default());
-        let admin = AdminState::new(dir.path(), dir.path(), clock::monotonic_ms()).unwrap();
+        let registry = Arc::new(Registry::new());
+        let metrics = ServerMetrics::new(registry.clone());
+        let admin =
+            AdminState::new(dir.path(), dir.path(), registry, clock::monotonic_ms()).unwrap();
         admin.set_client_port(2181);
         let context = ServerContext {
-            state: Arc::new(ServerState::new(database, auth, 1 << 20)),
+            state: Arc::new(ServerState::new(database, auth, 1 << 20).with_metrics(metrics)),
             mailbox: Arc::new(Mailbox::default()),
             config: Arc::new(config),
             admin,
@@ -217,4 +222,35 @@ fn the_shortest_words() {
     assert_eq!(server.ask(b"hash"), "");
     let envi = server.ask(b"envi");
     assert!(envi.starts_with("Environment:\nzookeeper.version=3.9.6-gamekeeper-"), "{envi}");
+}
+
+#[test]
+fn mntr_shows_every_metric_with_its_value() {
+    let server = Server::with_all_words();
+    let state = &server.context.state;
+    state.metrics.response_bytes.increment(7);
+    state.metrics.fsynctime.record(3.0);
+    state.metrics.quota_exceeded("/app/x");
+    TrafficRun::new(&state.reads).add("/app/x", 72);
+    let mntr = server.ask(b"mntr");
+    let lines: Vec<_> = mntr.lines().collect();
+    assert!(lines[0].starts_with("zk_version\t3.9.6-gamekeeper-"), "{}", lines[0]);
+    assert_eq!(lines[1..3], ["zk_server_state\tstandalone", "zk_ephemerals_count\t0"]);
+    let expected = [
+        "zk_avg_latency\t0.0",
+        "zk_znode_count\t5",
+        "zk_last_client_response_size\t-1",
+        "zk_connection_drop_probability\t0.0",
+        "zk_response_bytes\t7",
+        "zk_app_quota_exceeded_error_per_namespace\t1",
+        "zk_avg_fsynctime\t3.0",
+        "zk_sum_fsynctime\t3",
+        "zk_p999_readlatency\t0",
+        "zk_cnt_app_read_per_namespace\t1",
+        "zk_sum_app_read_per_namespace\t72",
+    ];
+    let places = expected.map(|line| lines.iter().position(|shown| *shown == line).expect(line));
+    assert!(places.is_sorted(), "{places:?}");
+    server.ask(b"srst");
+    assert!(server.ask(b"mntr").contains("zk_response_bytes\t0\n"));
 }

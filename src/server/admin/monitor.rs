@@ -1,0 +1,104 @@
+//! Every metric and its value (`MonitorCommand`, `ZooKeeperServer.registerMetrics`).
+
+use std::collections::BTreeMap;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::queries::server_stats;
+use crate::proto::path::top_namespace;
+use crate::server::clock;
+use crate::server::metrics::names::{GAUGES, NAMESPACE_SUMMARY_SETS, QUOTA_GAUGE_SETS};
+use crate::server::metrics::{Registry, Value};
+use crate::server::net::ServerContext;
+use crate::tree::DataTree;
+
+/// Names without the prefix of `mntr`, and values, in the order of Apache's server.
+pub fn monitor(context: &ServerContext) -> Vec<(String, Value)> {
+    let mut shown = Vec::new();
+    let gauges = gauges(context);
+    shown.extend(GAUGES.iter().map(|&name| {
+        let value = gauges.get(name);
+        (name.to_owned(), *value.unwrap_or_else(|| panic!("the gauge {name} has a value")))
+    }));
+    let quotas = quotas(&context.state.database.read().tree);
+    for (name, by_namespace) in QUOTA_GAUGE_SETS.iter().zip(quotas) {
+        let show = |(namespace, value)| (format!("{namespace}_{name}"), Value::Integer(value));
+        shown.extend(by_namespace.into_iter().map(show));
+    }
+    let sink = &mut |name, value| shown.push((name, value));
+    context.admin.registry.show(sink);
+    let traffic = [context.state.reads.tallies(), context.state.writes.tallies()];
+    for (name, tallies) in NAMESPACE_SUMMARY_SETS.iter().zip(traffic) {
+        Registry::show_set(name, &tallies, sink);
+    }
+    shown
+}
+
+fn gauges(context: &ServerContext) -> BTreeMap<&'static str, Value> {
+    let stats = server_stats(context);
+    let (last_size, min_size, max_size) = context.state.stats.response_bytes();
+    let database = context.state.database.read();
+    let sessions = database.sessions.len();
+    let data_bytes = database.tree.approximate_data_size();
+    let ephemerals = database.tree.ephemerals_count();
+    drop(database);
+    let integers = [
+        ("ephemerals_count", ephemerals as i64),
+        ("num_alive_connections", stats.connections as i64),
+        ("outstanding_requests", stats.outstanding_requests),
+        ("znode_count", stats.node_count as i64),
+        ("global_sessions", sessions as i64),
+        ("non_mtls_remote_conn_count", 0),
+        ("last_client_response_size", last_size),
+        ("packets_sent", stats.packets_sent as i64),
+        ("packets_received", stats.packets_received as i64),
+        ("max_client_response_size", max_size),
+        ("watch_count", context.state.watches.count() as i64),
+        ("auth_failed_count", 0),
+        ("min_latency", stats.min_latency_ms),
+        ("max_file_descriptor_count", max_file_descriptors()),
+        ("approximate_data_size", data_bytes),
+        ("open_file_descriptor_count", open_file_descriptors()),
+        ("local_sessions", 0),
+        ("uptime", clock::monotonic_ms() - context.admin.started),
+        ("max_latency", stats.max_latency_ms),
+        ("outstanding_tls_handshake", 0),
+        ("min_client_response_size", min_size),
+        ("non_mtls_local_conn_count", 0),
+    ];
+    let reals = [("avg_latency", stats.avg_latency_ms), ("connection_drop_probability", 0.0)];
+    let integers = integers.map(|(name, value)| (name, Value::Integer(value)));
+    let reals = reals.map(|(name, value)| (name, Value::Real(value)));
+    integers.into_iter().chain(reals).collect()
+}
+
+/// Limits of nodes and bytes and what is used of both, summed up by first element of the path, in
+/// the order of [`QUOTA_GAUGE_SETS`] (`QuotaMetricsUtils`). A hard limit goes before a soft one.
+fn quotas(tree: &DataTree) -> [BTreeMap<String, i64>; 4] {
+    let mut sums: [BTreeMap<String, i64>; 4] = Default::default();
+    for (path, limits, used) in tree.quotas() {
+        let Some(namespace) = top_namespace(path) else { continue };
+        let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
+        let values = [
+            limit(limits.count_hard_limit(), limits.count()),
+            limit(limits.byte_hard_limit(), limits.bytes()),
+            used.count(),
+            used.bytes(),
+        ];
+        for (sums, value) in sums.iter_mut().zip(values) {
+            *sums.entry(namespace.to_owned()).or_default() += value;
+        }
+    }
+    sums
+}
+
+/// Files and sockets this process has open, -1 if the system does not say.
+fn open_file_descriptors() -> i64 {
+    // The directory itself is open while it is read.
+    std::fs::read_dir("/proc/self/fd").map_or(-1, |entries| entries.count() as i64 - 1)
+}
+
+/// Files and sockets it may open, -1 if there is no limit.
+fn max_file_descriptors() -> i64 {
+    getrlimit(Resource::Nofile).current.map_or(-1, |limit| limit as i64)
+}
