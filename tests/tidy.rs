@@ -25,6 +25,7 @@ const ROOMS: &[Room] = &[
     Room { name: "proto", imports: &[], exceptions: &[] },
     Room { name: "persistence", imports: &["proto"], exceptions: &[] },
     Room { name: "client", imports: &["proto"], exceptions: &[] },
+    Room { name: "stats", imports: &["proto"], exceptions: &[] },
     Room { name: "auth", imports: &["proto"], exceptions: &[] },
     Room { name: "session", imports: &["proto", "auth"], exceptions: &[] },
     Room { name: "watch", imports: &["proto", "session"], exceptions: &[] },
@@ -32,12 +33,12 @@ const ROOMS: &[Room] = &[
     Room { name: "op", imports: &["proto", "auth", "session", "watch", "tree"], exceptions: &[] },
     Room {
         name: "processor",
-        imports: &["proto", "auth", "session", "watch", "tree", "op", "version"],
+        imports: &["proto", "stats", "auth", "session", "watch", "tree", "op"],
         exceptions: &[LOG_BATCH],
     },
     Room {
         name: "engine",
-        imports: &["proto", "auth", "session", "watch", "tree", "op", "processor"],
+        imports: &["proto", "stats", "auth", "session", "watch", "tree", "op", "processor"],
         exceptions: &[LOG_BATCH],
     },
     Room {
@@ -65,7 +66,7 @@ const ROOMS: &[Room] = &[
 
 /// Rooms that are pure: what they do follows from their arguments alone.
 const CORE: &[&str] =
-    &["proto", "auth", "session", "watch", "tree", "op", "processor", "engine", "version"];
+    &["proto", "stats", "auth", "session", "watch", "tree", "op", "processor", "engine"];
 
 /// What the core must not name: files, sockets, threads, clocks, the environment.
 const OUTSIDE: &[&str] = &[

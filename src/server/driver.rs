@@ -139,7 +139,8 @@ fn count_requests(metrics: &ServerMetrics, inputs: &[Input], now: Millis) -> usi
     requests
 }
 
-/// Records what each of `count` took on average, in whole milliseconds like every time of ZooKeeper's.
+/// Records what each of `count` took on average, in whole milliseconds like every time of
+/// ZooKeeper's.
 fn record_each(summary: &metrics::Histogram, all: Duration, count: usize) {
     if count > 0 {
         summary.record_many((millis(all) / count as Millis) as f64, count);

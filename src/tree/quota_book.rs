@@ -23,8 +23,9 @@ impl DataTree {
         })
     }
 
-    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota above it; a soft
-    /// one is only logged. As in ZooKeeper, requests that are still on their way do not count.
+    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota
+    /// above it; a soft one is only logged. As in ZooKeeper, requests that are still on their way
+    /// do not count.
     ///
     /// # Errors
     /// The text of the quota cannot be read, which spoils the request.

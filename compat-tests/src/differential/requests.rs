@@ -6,9 +6,9 @@
 //! path, and a `zookeeper_stats` whose text is no statistics. `tests/bad_input.rs` sends those to
 //! this server alone.
 //!
-//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes later
-//! answers differ: nulls where a value must stand, and limits that are no limits where quotas are
-//! enforced.
+//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes
+//! later answers differ: nulls where a value must stand, and limits that are no limits where quotas
+//! are enforced.
 
 use super::model::{Creation, Model};
 use super::paths::{self, WirePath, shown};
