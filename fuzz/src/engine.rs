@@ -150,7 +150,7 @@ impl World {
     fn carry_out(&mut self, mut effects: Vec<Effect>) {
         while !effects.is_empty() {
             for effect in std::mem::take(&mut effects) {
-                if let Effect::Append(batch) = effect {
+                if let Effect::Append { batch, .. } = effect {
                     self.log.extend(batch.entries().map(<[u8]>::to_vec));
                     let zxid = batch.last_zxid().expect("a batch holds something");
                     drop(batch);

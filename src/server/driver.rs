@@ -1,6 +1,7 @@
-//! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one after the other, and
-//! carries out the effects. It also writes the log: with no ensemble to talk to, the engine has nothing to do until
-//! the flush is over but to gather the next batch, and without a second thread a write costs two hand-overs less.
+//! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one
+//! after the other, and carries out the effects. It also writes the log: with no ensemble to talk
+//! to, the engine has nothing to do until the flush is over but to gather the next batch, and
+//! without a second thread a write costs two hand-overs less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,7 +137,8 @@ fn count_requests(metrics: &ServerMetrics, inputs: &[Input], now: Millis) -> usi
     requests
 }
 
-/// Records what each of `count` took on average, in whole milliseconds like every time of ZooKeeper's.
+/// Records what each of `count` took on average, in whole milliseconds like every time of
+/// ZooKeeper's.
 fn record_each(summary: &metrics::Histogram, all: Duration, count: usize) {
     if count > 0 {
         summary.record_many((millis(all) / count as Millis) as f64, count);

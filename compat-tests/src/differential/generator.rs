@@ -1,5 +1,5 @@
-//! Makes a script from a seed: several clients that work on one small tree, lose their connections, come
-//! back, prove who they are, and now and then send what no client would.
+//! Makes a script from a seed: several clients that work on one small tree, lose their connections,
+//! come back, prove who they are, and now and then send what no client would.
 
 use super::model::Model;
 use super::requests::{Draft, Requests, USERS, draft};
@@ -15,8 +15,8 @@ const SET_ACL: i32 = 7;
 /// Most requests in one write.
 const GROUP_MAX: usize = 12;
 
-/// Lines of zoo.cfg for every script: no session may expire and no node be reaped while it runs, for that
-/// would happen at another place of the order in each server.
+/// Lines of zoo.cfg for every script: no session may expire and no node be reaped while it runs,
+/// for that would happen at another place of the order in each server.
 const STEADY: [&str; 4] = [
     "minSessionTimeout=120000",
     "maxSessionTimeout=900000",

@@ -30,11 +30,13 @@ pub enum Value {
     Real(f64),
 }
 
+/// Counters by label.
+type CounterSet = Mutex<BTreeMap<Box<str>, Arc<Count>>>;
+
 /// All counters and summaries of a server.
 pub struct Registry {
     counters: Vec<(&'static str, Arc<Count>)>,
-    /// By label.
-    counter_sets: Vec<(&'static str, Mutex<BTreeMap<Box<str>, Arc<Count>>>)>,
+    counter_sets: Vec<(&'static str, CounterSet)>,
     summaries: Vec<(&'static str, Arc<Summary>)>,
 }
 
