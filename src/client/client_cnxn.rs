@@ -1,7 +1,7 @@
 //! A session's connection (`ClientCnxn` with its `SendThread`).
 //!
-//! One thread owns the connection (`send_thread`): it connects, reads, pings and reconnects. Callers
-//! write their requests themselves and wait for the reply.
+//! One thread owns the connection (`send_thread`): it connects, reads, pings and reconnects.
+//! Callers write their requests themselves and wait for the reply.
 //!
 //! Invariants:
 //! 1. `writer` is locked before `state`, never the other way round; nobody waits for a reply with

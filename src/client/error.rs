@@ -20,7 +20,8 @@ pub enum ClientError {
     /// No reply within `zookeeper.request.timeout`.
     #[error("request timeout")]
     RequestTimeout,
-    /// The server refused. `SessionExpired` and `AuthFailed` also stand for a client that is closed.
+    /// The server refused. `SessionExpired` and `AuthFailed` also stand for a client that is
+    /// closed.
     #[error("{0}")]
     Code(ErrorCode),
     /// The server answered with an error that is none of ZooKeeper's.

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::iter;
 
 use jute::{SetWatches2, Ustring};
 
 use super::error::CONNECTION_LOSS;
+use crate::proto::path::ancestors;
 use crate::proto::{ErrorCode, EventType, WatcherType, Zxid};
 
 /// State of a session, as an event tells it (`Watcher.Event.KeeperState`).
@@ -129,7 +131,9 @@ impl WatchTable {
         // want them.
         waited_for
             || kind != WatchedKind::NodeChildrenChanged
-                && ancestors(path).any(|ancestor| self.persistent_recursive.contains(ancestor))
+                && iter::once(path)
+                    .chain(ancestors(path))
+                    .any(|above| self.persistent_recursive.contains(above))
     }
 
     /// Takes watches out after the answer `err` to removeWatches; `local` does so whatever the
@@ -207,15 +211,6 @@ impl WatchTable {
         }
         batches
     }
-}
-
-/// The path itself and all above it, up to the root.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| match path.rfind('/') {
-        Some(0) if path.len() > 1 => Some("/"),
-        Some(slash) if slash > 0 => Some(&path[..slash]),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use crate::proto::{
     ErrorCode, EventType, KEEPER_STATE_SYNC_CONNECTED, Millis, OpCode, SessionId, Xid, Zxid,
 };
 
+/// Bytes that may wait for one client before events for it end its connection.
+const OUTBOX_BYTES_LIMIT: usize = 64 << 20;
+
 /// The socket under a connection.
 pub trait Transport: Send + Sync {
     /// Sends what waits in the outbox, as far as the peer takes it now, and the rest later; closes the connection
@@ -155,6 +158,7 @@ impl ClientCnxn {
 pub struct Outbox {
     bytes: BytesMut,
     is_closing: bool,
+    is_overrun: bool,
     /// Whether somebody has undertaken to flush.
     is_flush_promised: bool,
     /// What the connection has done so far.
@@ -166,6 +170,7 @@ impl Outbox {
         Self {
             bytes: BytesMut::new(),
             is_closing: false,
+            is_overrun: false,
             is_flush_promised: false,
             stats: CnxnStats::new(established),
         }
@@ -212,9 +217,16 @@ impl Outbox {
         self.end_frame(frame)
     }
 
-    /// Queues a notification. Returns its bytes.
+    /// Queues a notification; returns its bytes. Requests stop being read from a client that does
+    /// not take its replies, but events come unasked: too many of them end the connection.
     pub fn notify(&mut self, zxid: Zxid, event: EventType, path: &str) -> usize {
         if self.is_closing {
+            return 0;
+        }
+        if self.bytes.len() > OUTBOX_BYTES_LIMIT {
+            self.bytes = BytesMut::new();
+            self.is_closing = true;
+            self.is_overrun = true;
             return 0;
         }
         let frame = self.begin_frame();
@@ -236,6 +248,11 @@ impl Outbox {
     /// Nothing more is to be queued: the connection closes once what waits is sent.
     pub fn close(&mut self) {
         self.is_closing = true;
+    }
+
+    /// Whether so much waited that it was given up; the connection is over then.
+    pub fn is_overrun(&self) -> bool {
+        self.is_overrun
     }
 
     /// Whether the connection is to close.

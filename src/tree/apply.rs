@@ -274,6 +274,10 @@ impl DataTree {
             self.change_node(parent, parent_path, |node| node.stat.pzxid = zxid.0);
         }
         let idx = self.lookup(path).ok_or(ErrorCode::NoNode)?;
+        if idx == NodeIdx::ROOT {
+            // No server writes this, but a log on disk may say anything.
+            return Err(ErrorCode::BadArguments);
+        }
         // During replay over a snapshot a child made later may still be there; its own deletion follows in the
         // log, but this node must go now, and nothing can stay below it.
         let mut below: Vec<_> = self.subtree(idx).skip(1).collect();

@@ -221,7 +221,7 @@ mod tests {
         tree.nodes.get_mut(stats).set_data(Some(b"no quota"));
         tree.count_quota("/a", 1, 0);
         assert_eq!(text(&tree, STATS), "no quota");
-        assert!(!tree.exceeds_quota("/a", 1000, 1).unwrap());
+        assert!(tree.exceeds_quota("/a", 1000, 1).is_err());
     }
 
     #[test]

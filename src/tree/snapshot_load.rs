@@ -92,7 +92,8 @@ impl TreeLoader {
             return Err(LoadError::UnknownFeature { path: path.to_owned(), feature });
         }
         if self.parent.0 != parent_path {
-            let idx = tree.lookup(parent_path);
+            // "/" is the root for clients only: here the root's path is empty.
+            let idx = tree.lookup(parent_path).filter(|_| parent_path != "/");
             let idx = idx.ok_or_else(|| LoadError::NoParent { path: path.to_owned() })?;
             self.parent = (parent_path.to_owned(), idx);
         }

@@ -79,6 +79,14 @@ pub(super) fn target(rng: &mut Rng, model: &Model) -> WirePath {
     }
 }
 
+/// A path to ask for: as [`target`], or null.
+pub(super) fn question(rng: &mut Rng, model: &Model) -> WirePath {
+    match rng.per_mille(10) {
+        true => None,
+        false => target(rng, model),
+    }
+}
+
 /// A path to delete: mostly of a leaf.
 pub(super) fn leaf(rng: &mut Rng, model: &Model) -> WirePath {
     match rng.weighted(&[(850, 0), (150, 1)]) {
@@ -99,7 +107,7 @@ pub(super) fn new_node(rng: &mut Rng, model: &Model) -> WirePath {
 
 /// A path that may start others, for getEphemerals.
 pub(super) fn prefix(rng: &mut Rng, model: &Model) -> WirePath {
-    let mut path = target(rng, model)?;
+    let mut path = question(rng, model)?;
     if rng.per_mille(400) {
         path.truncate(rng.below(path.len() + 1));
     }
@@ -117,11 +125,10 @@ fn fresh(rng: &mut Rng, model: &Model) -> String {
 }
 
 fn odd(rng: &mut Rng) -> WirePath {
-    match rng.weighted(&[(80, 0), (8, 1), (4, 2), (8, 3)]) {
+    match rng.weighted(&[(80, 0), (8, 1), (4, 2)]) {
         0 => wire(*rng.pick(&ODD_PATHS)),
         1 => Some(rng.pick(&ODD_BYTES).to_vec()),
-        2 => wire(&format!("/{}", "long".repeat(1 + rng.below(2000)))),
-        _ => None,
+        _ => wire(&format!("/{}", "long".repeat(1 + rng.below(2000)))),
     }
 }
 

@@ -27,8 +27,6 @@ pub enum ReplyShape {
     Identities,
     /// `MultiResponse`.
     Multi,
-    /// A connect response where a reply was expected, without a reply header.
-    Connect,
 }
 
 impl ReplyShape {
@@ -44,7 +42,6 @@ impl ReplyShape {
             14 | 22 => Self::Multi,
             104 | 106 => Self::Int,
             107 => Self::Identities,
-            -10 => Self::Connect,
             _ => Self::Empty,
         }
     }
@@ -69,9 +66,6 @@ impl<'a> Decoder<'a> {
 
     /// A reply or notification: its header and, as laid out, its body.
     pub(super) fn reply(mut self, shape: ReplyShape) -> Value {
-        if shape == ReplyShape::Connect && matches!(self.rest.len(), 36 | 37) {
-            return self.connect_response();
-        }
         let mut fields = Vec::new();
         let decoded = self.header_and_body(shape, &mut fields);
         self.finish(decoded, fields)
@@ -111,7 +105,7 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         match shape {
-            ReplyShape::Empty | ReplyShape::Connect => {}
+            ReplyShape::Empty => {}
             ReplyShape::Bytes => fields.push(("value", self.bytes()?)),
             ReplyShape::BytesAndStat => {
                 fields.push(("value", self.bytes()?));

@@ -4,6 +4,10 @@
 //! createTTL with the flags 0 to 4 and a ttl below 0, `zookeeper_limits` anywhere but below a quota
 //! path, and a `zookeeper_stats` whose text is no statistics. `tests/bad_input.rs` sends those to
 //! this server alone.
+//!
+//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes later
+//! answers differ: nulls where a value must stand, and limits that are no limits where quotas are
+//! enforced.
 
 use super::model::{Creation, Model};
 use super::paths::{self, WirePath, shown};
@@ -33,7 +37,7 @@ const QUOTA_PATHS: [&str; 3] = ["/a", "/b", "/a/c"];
 const OPEN: &str = "open";
 const UNSOUND: &str = "unsound";
 
-/// Limits; the last are no statistics and are only read when quotas are enforced.
+/// Limits, the last of which are none.
 const LIMITS: [&str; 8] = [
     "count=5,bytes=100",
     "count=-1,bytes=-1",
@@ -45,15 +49,17 @@ const LIMITS: [&str; 8] = [
     "nonsense",
 ];
 
+/// How many of them are limits.
+const LIMITS_SOUND: usize = 6;
+
 /// Text on the wire; `None` is null.
 type WireText = Option<&'static [u8]>;
 
 /// Scheme and id.
 type Identity = (Option<&'static str>, Option<&'static str>);
 
-/// Schemes and ids of ACL entries, as often as the number says, and whether the server takes them;
-/// `None` is null.
-const IDENTITIES: [(usize, (bool, Identity)); 26] = [
+/// Schemes and ids of ACL entries, as often as the number says, and whether the server takes them.
+const IDENTITIES: [(usize, (bool, Identity)); 24] = [
     (30, (true, (Some("world"), Some("anyone")))),
     (8, (true, (Some("digest"), Some(USERS[0].1)))),
     (8, (true, (Some("digest"), Some(USERS[1].1)))),
@@ -78,8 +84,6 @@ const IDENTITIES: [(usize, (bool, Identity)); 26] = [
     (1, (false, (Some("super"), Some("x")))),
     (1, (false, (Some("unknown"), Some("x")))),
     (1, (false, (Some("sasl"), Some("x")))),
-    (1, (false, (None, Some("x")))),
-    (1, (false, (Some("digest"), None))),
 ];
 
 /// Below so many nodes mostly creates are made, above the other number mostly deletes.
@@ -238,7 +242,7 @@ impl Requests<'_> {
     }
 
     fn read(&mut self, opcode: i32) -> Draft {
-        let path = paths::target(self.rng, self.model);
+        let path = paths::question(self.rng, self.model);
         let watch = self.rng.weighted(&[(50, 0), (48, 1), (2, 0x80)]);
         let name = match opcode {
             3 => "exists",
@@ -254,7 +258,7 @@ impl Requests<'_> {
     }
 
     fn path_only(&mut self, opcode: i32, name: &str) -> Draft {
-        let path = paths::target(self.rng, self.model);
+        let path = paths::question(self.rng, self.model);
         draft(opcode, Body::new().bytes(path.as_deref()), format!("{name} {}", shown(&path)))
     }
 
@@ -343,11 +347,6 @@ impl Requests<'_> {
         let mut body = Body::new().long(relative);
         let mut labels = Vec::new();
         for _ in 0..lists {
-            if self.rng.per_mille(10) {
-                body = body.int(-1);
-                labels.push("null".into());
-                continue;
-            }
             let count = self.rng.below(4);
             body = body.int(count as i32);
             let mut list = Vec::new();
@@ -381,7 +380,7 @@ impl Requests<'_> {
             true => self.model.any_watched(self.rng).map(String::into_bytes),
             false => None,
         };
-        let path = watched.or_else(|| paths::target(self.rng, self.model));
+        let path = watched.or_else(|| paths::question(self.rng, self.model));
         let kind = *self.rng.pick(&[1, 2, 3, 3, 4, 5, 1, 2, 3, 0, 6, -1]);
         let name = if opcode == 17 { "checkWatches" } else { "removeWatches" };
         let label = format!("{name} {} type {kind}", shown(&path));
@@ -400,7 +399,10 @@ impl Requests<'_> {
     /// Sets, changes, reads or removes a quota, as `setquota` and `delquota` do.
     fn quota(&mut self) -> Draft {
         let base = format!("/zookeeper/quota{}", self.rng.pick(&QUOTA_PATHS));
-        let limits = *self.rng.pick(&LIMITS);
+        let limits = match self.enforced_quotas {
+            true => *self.rng.pick(&LIMITS[..LIMITS_SOUND]),
+            false => *self.rng.pick(&LIMITS),
+        };
         let node = *self.rng.pick(&["zookeeper_limits", "zookeeper_stats"]);
         let path = format!("{base}/{node}");
         let data = if node == "zookeeper_stats" { "count=0,bytes=0" } else { limits };
@@ -464,7 +466,7 @@ impl Requests<'_> {
         if self.rng.per_mille(820) {
             return open_acl();
         }
-        let count = match self.rng.weighted(&[(3, -1), (3, 0), (2, -2), (70, 1), (22, 3)]) {
+        let count = match self.rng.weighted(&[(3, 0), (2, -2), (70, 1), (22, 3)]) {
             count @ ..=0 => {
                 return (Body::new().int(count), format!("{UNSOUND} acl of {count} entries"));
             }

@@ -47,6 +47,11 @@ pub(super) fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
+/// Brings names into Java's order, which compares UTF-16 units.
+pub(super) fn sort(names: &mut [String]) {
+    names.sort_unstable_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+}
+
 /// Data as text; what is not UTF-8 shows as U+FFFD.
 pub(super) fn text(data: Option<&[u8]>) -> String {
     String::from_utf8_lossy(data.unwrap_or(b"null")).into_owned()
@@ -102,6 +107,9 @@ mod tests {
     fn lists_and_null() {
         assert_eq!(list(&["a".into(), "b".into()]), "[a, b]");
         assert_eq!(list(&[]), "[]");
+        let mut names = ["\u{ff5e}".into(), "\u{1f600}".into(), "b".into(), "B".into()];
+        sort(&mut names);
+        assert_eq!(names, ["B", "b", "\u{1f600}", "\u{ff5e}"]);
         assert_eq!(text(None), "null");
         assert_eq!(text(Some(b"a\xff")), "a\u{fffd}");
     }

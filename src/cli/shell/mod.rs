@@ -52,8 +52,13 @@ const HISTORY_LINES: usize = 10;
 const FIRST_PROMPT_WAIT: Duration = Duration::from_millis(300);
 
 /// Runs the shell with these arguments, the program's name left out, and gives its exit code.
+/// Client properties also come from -D flags in `CLIENT_JVMFLAGS` and `JVMFLAGS`.
 pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
-    let (options, complaint) = Options::parse(args);
+    let (mut options, complaint) = Options::parse(args);
+    for variable in ["CLIENT_JVMFLAGS", "JVMFLAGS"] {
+        let flags = std::env::var(variable).unwrap_or_default();
+        flags.split_whitespace().for_each(|flag| options.add_flag(flag));
+    }
     let console = Arc::new(Console::default());
     complaint.iter().for_each(|complaint| console.error(complaint));
     let mut shell = Shell {

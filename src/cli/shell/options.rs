@@ -21,7 +21,7 @@ pub(super) struct Options {
     pub(super) wait_for_connection: bool,
     /// File with client properties (-client-configuration).
     client_configuration: Option<String>,
-    /// Properties from -Dname=value.
+    /// Properties from -Dname=value, the later ones over the earlier.
     properties: Vec<(String, String)>,
     /// The one command to run, empty for an interactive shell.
     pub(super) command: Vec<String>,
@@ -58,9 +58,8 @@ impl Options {
                     options.wait_for_connection = true;
                     Some(())
                 }
-                _ => {
-                    let property = option.strip_prefix("-D").and_then(|it| it.split_once('='));
-                    options.properties.extend(property.map(|(k, v)| (k.into(), v.into())));
+                flag => {
+                    options.add_flag(flag);
                     Some(())
                 }
             };
@@ -70,6 +69,13 @@ impl Options {
         }
         options.command = args.collect();
         (options, None)
+    }
+
+    /// Takes a flag of the Java machine: -Dname=value sets a property, any other means nothing
+    /// here.
+    pub(super) fn add_flag(&mut self, flag: &str) {
+        let property = flag.strip_prefix("-D").and_then(|property| property.split_once('='));
+        self.properties.extend(property.map(|(name, value)| (name.into(), value.into())));
     }
 
     /// How to reach `server`.
@@ -158,7 +164,8 @@ mod tests {
 
     #[test]
     fn properties_reach_the_client() {
-        let (options, _) = parsed("-Djute.maxbuffer=0x400 -Dzookeeper.request.timeout=50");
+        let (mut options, _) = parsed("-Djute.maxbuffer=77 -Dzookeeper.request.timeout=50");
+        ["-Xmx256m", "-Djute.maxbuffer=0x400"].iter().for_each(|flag| options.add_flag(flag));
         let config = options.client_config("h:1/c").unwrap();
         assert_eq!(config.max_frame_bytes, 1024);
         assert_eq!(config.request_timeout, Some(Duration::from_millis(50)));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::error::{AtPath, KeeperError};
+use super::format;
 use crate::client::{ClientError, Op, OpResult, Pending, ZooKeeper};
 use crate::proto::ErrorCode;
 use crate::proto::path::validate_path;
@@ -34,7 +35,7 @@ pub(super) fn visit_sub_tree_dfs<E: From<KeeperError>>(
             Err(error) if error.is(ErrorCode::NoNode) => continue,
             children => children?,
         };
-        children.sort_unstable_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+        format::sort(&mut children);
         let children: Vec<String> = children.iter().map(|child| child_path(&path, child)).collect();
         children.iter().try_for_each(|child| visit(child))?;
         stack.extend(children.into_iter().rev());

@@ -40,7 +40,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value that cannot be read as what its key needs.
-    #[error("{at}: {setting} is not {expected}; write for example {example}")]
+    #[error("{at}: {} is not {expected}; write for example {example}", one_line(setting))]
     BadValue {
         /// Where the value stands.
         at: Origin,
@@ -52,7 +52,7 @@ pub enum ConfigError {
         example: String,
     },
     /// A value that is well formed but breaks a rule.
-    #[error("{at}: {problem}; {fix}")]
+    #[error("{at}: {}; {fix}", one_line(problem))]
     Refused {
         /// Where the setting stands.
         at: Origin,
@@ -62,7 +62,7 @@ pub enum ConfigError {
         fix: String,
     },
     /// Something is missing from, or wrong with, the configuration as a whole.
-    #[error("{place}: {problem}; {fix}")]
+    #[error("{place}: {}; {fix}", one_line(problem))]
     Invalid {
         /// The file, or what stands in for it.
         place: String,
@@ -95,7 +95,7 @@ pub enum ConfigError {
         standalone_enabled: bool,
     },
     /// A setting that guards the server and would be unsafe to ignore.
-    #[error("{at}: {setting} needs {what}, which is not there yet; {fix}")]
+    #[error("{at}: {} needs {what}, which is not there yet; {fix}", one_line(setting))]
     NotThereYet {
         /// Where the setting stands.
         at: Origin,
@@ -106,4 +106,17 @@ pub enum ConfigError {
         /// What to do.
         fix: &'static str,
     },
+}
+
+/// A text that may hold what somebody wrote with `\n` or `\u0000`, with such characters escaped.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }

@@ -206,11 +206,15 @@ impl ServerConfig {
     }
 
     /// The configuration of a file.
-    pub fn from_file(path: &Path, mut properties: Properties) -> Result<Self, ConfigError> {
-        let cfg = ZooCfg::read(path)?;
+    pub fn from_file(path: &Path, properties: Properties) -> Result<Self, ConfigError> {
+        Self::from_zoo_cfg(ZooCfg::read(path)?, properties)
+    }
+
+    /// The configuration of a file that has been read.
+    pub fn from_zoo_cfg(cfg: ZooCfg, mut properties: Properties) -> Result<Self, ConfigError> {
         properties.add_file(&cfg);
-        let mut config = Self::build(&properties, &path.display().to_string())?;
-        config.file = Some(path.to_path_buf());
+        let mut config = Self::build(&properties, &cfg.file.display().to_string())?;
+        config.file = Some(cfg.file.to_path_buf());
         config.initial_config = cfg.text;
         Ok(config)
     }

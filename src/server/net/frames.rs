@@ -5,7 +5,7 @@ use jute::{JuteError, Reader};
 
 /// What the first four bytes of a connection are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub enum Opening {
     /// Not four bytes yet.
     Incomplete,
     /// A four-letter word.
@@ -38,7 +38,7 @@ const WORDS: [&[u8; 4]; 19] = [
 ];
 
 /// Looks at the first bytes of a connection without taking them.
-pub(super) fn opening(input: &[u8]) -> Opening {
+pub fn opening(input: &[u8]) -> Opening {
     let Some(first) = input.first_chunk::<4>() else { return Opening::Incomplete };
     if WORDS.contains(&first) { Opening::Word(*first) } else { Opening::Frame }
 }
@@ -48,14 +48,11 @@ const ROOM_BYTES_MIN: usize = 16 << 10;
 
 /// A length no frame may have.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadLength(pub(super) i32);
+pub struct BadLength(pub i32);
 
-/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for more
-/// of it.
-pub(super) fn next_frame(
-    input: &mut BytesMut,
-    max_bytes: usize,
-) -> Result<Option<BytesMut>, BadLength> {
+/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for
+/// more of it.
+pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<BytesMut>, BadLength> {
     let Some(head) = input.first_chunk::<4>() else { return Ok(None) };
     let length = i32::from_be_bytes(*head);
     let Some(bytes) = usize::try_from(length).ok().filter(|bytes| *bytes <= max_bytes) else {
@@ -73,16 +70,22 @@ pub(super) fn next_frame(
 
 /// A connect request (`ConnectRequest`). Clients up to 3.3 leave the last byte out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ConnectFrame {
-    pub(super) last_zxid_seen: i64,
-    pub(super) timeout_ms: i32,
-    pub(super) session_id: i64,
-    pub(super) password: Bytes,
-    pub(super) read_only: Option<bool>,
+pub struct ConnectFrame {
+    /// Newest zxid the client has seen.
+    pub last_zxid_seen: i64,
+    /// Session timeout asked for, in milliseconds.
+    pub timeout_ms: i32,
+    /// Session to resume, 0 for a new one.
+    pub session_id: i64,
+    /// Password of that session.
+    pub password: Bytes,
+    /// Whether a read-only server will do; none in the old form.
+    pub read_only: Option<bool>,
 }
 
 impl ConnectFrame {
-    pub(super) fn decode(frame: &[u8]) -> Result<Self, JuteError> {
+    /// Reads the first frame of a connection.
+    pub fn decode(frame: &[u8]) -> Result<Self, JuteError> {
         let mut reader = Reader::new(frame);
         let _protocol_version = reader.int()?;
         Ok(Self {

@@ -1,7 +1,7 @@
 //! Client connections: accepting them, reading requests off them and sending what they are owed.
 
 mod connection_throttle;
-mod frames;
+pub mod frames;
 mod large_requests;
 mod server_cnxn;
 mod server_cnxn_factory;

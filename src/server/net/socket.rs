@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::session::{ClientCnxn, Transport};
 
@@ -53,6 +54,11 @@ impl Socket {
 
     /// Sends until nothing waits (true) or the peer takes no more.
     fn drain(&self, cnxn: &ClientCnxn, sending: &mut BytesMut) -> bool {
+        if cnxn.outbox().is_overrun() {
+            warn!(peer = %cnxn.peer, "closing connection: the client does not read its events");
+            self.finish();
+            return true;
+        }
         loop {
             if sending.is_empty() {
                 let mut outbox = cnxn.outbox();

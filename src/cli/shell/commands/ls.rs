@@ -34,8 +34,7 @@ fn exec(words: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
         }
         false => (session.zk.get_children(path, watch).at(path)?, None),
     };
-    // Java compares UTF-16 units.
-    children.sort_unstable_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+    format::sort(&mut children);
     console.line(format::list(&children));
     if let Some(stat) = stat {
         console.line(format::stat(&stat));

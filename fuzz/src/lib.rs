@@ -1,0 +1,200 @@
+//! One function for each parser of bytes from outside. Each must return, whatever the bytes are,
+//! and asserts what must hold of those it accepts.
+//!
+//! `cargo fuzz` drives them through `fuzz_targets/`, and `tests/fuzz_smoke.rs` through [`TARGETS`].
+
+mod engine;
+mod snapshot;
+
+use std::path::Path;
+
+use bytes::BytesMut;
+use gamekeeper::auth::{AuthOptions, Identity, ProviderRegistry};
+use gamekeeper::client::wire;
+use gamekeeper::persistence::{LogScan, Tail};
+use gamekeeper::processor::ZkDatabase;
+use gamekeeper::proto::{Perms, TxnEntry, path};
+use gamekeeper::server::config::{ConfigError, Properties, QuorumServer, ServerConfig, ZooCfg};
+use gamekeeper::server::net::frames;
+use gamekeeper::tree::quota::{QuotaNode, StatsTrack};
+use gamekeeper::tree::{DataTree, EphemeralRules, TreeOptions};
+use jute::{Acl, Id, Record, RecordVisitor};
+
+pub use engine::engine;
+pub use snapshot::snapshot;
+
+/// A function over bytes from outside, by the name of its target and of its corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("acl", acl),
+    ("client_frames", client_frames),
+    ("engine", engine),
+    ("jute_records", jute_records),
+    ("log_scan", log_scan),
+    ("quota_text", quota_text),
+    ("server_frames", server_frames),
+    ("snapshot", snapshot),
+    ("txn_entry", txn_entry),
+    ("znode_path", znode_path),
+    ("zoo_cfg", zoo_cfg),
+];
+
+/// Longest frame in these tests, in bytes.
+const FRAME_BYTES_MAX: usize = 1 << 16;
+
+/// Every option of the tree that makes it do more.
+const TREE: TreeOptions = TreeOptions {
+    ephemeral_rules: EphemeralRules { extended_types: true, emulate_353: false },
+    digest_enabled: true,
+};
+
+/// Every record: what can be read is written as bytes that are read as the same.
+pub fn jute_records(bytes: &[u8]) {
+    struct Written<'a>(&'a [u8], Vec<Option<Vec<u8>>>);
+    impl<'a> RecordVisitor<'a> for Written<'a> {
+        fn visit<R: Record<'a>>(&mut self) {
+            self.1.push(R::from_bytes(self.0).ok().map(|record| record.to_vec()));
+        }
+    }
+    fn written(bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
+        let mut written = Written(bytes, Vec::new());
+        jute::visit_records(&mut written);
+        written.1
+    }
+    for (number, once) in written(bytes).into_iter().enumerate() {
+        if let Some(once) = once {
+            assert_eq!(written(&once)[number].as_ref(), Some(&once));
+        }
+    }
+}
+
+/// What a server reads first from a client: a four-letter word or frames.
+pub fn server_frames(bytes: &[u8]) {
+    let mut input = BytesMut::from(bytes);
+    let _ = frames::opening(&input);
+    let mut before = input.len();
+    while let Ok(Some(frame)) = frames::next_frame(&mut input, FRAME_BYTES_MAX) {
+        assert_eq!(frame.len() + 4 + input.len(), before, "a frame and its length are taken");
+        before = input.len();
+        if let Ok(connect) = frames::ConnectFrame::decode(&frame) {
+            assert!(connect.password.len() <= frame.len());
+        }
+        let _ = gamekeeper::op::multi::decode(&frame, FRAME_BYTES_MAX);
+    }
+}
+
+/// What a client reads from a server.
+pub fn client_frames(bytes: &[u8]) {
+    let mut input = BytesMut::from(bytes);
+    while let Ok(Some(frame)) = wire::next_frame(&mut input, FRAME_BYTES_MAX) {
+        let _ = wire::read_connect_response(&frame);
+        if let Ok(wire::Incoming::Reply { body, .. }) = wire::read_incoming(&frame) {
+            assert!(body.remaining() < frame.len(), "the header is no part of the body");
+        }
+    }
+}
+
+/// An entry of a transaction log, applied to a tree as a restart does.
+pub fn txn_entry(bytes: &[u8]) {
+    let mut database =
+        ZkDatabase { tree: DataTree::new(TREE), sessions: std::collections::HashMap::default() };
+    // Entries of up to 255 bytes, one after the other, so that one can build on another.
+    let mut rest = bytes;
+    while let Some((&len, more)) = rest.split_first() {
+        let (entry, after) = more.split_at(more.len().min(len.into()));
+        if let Ok(entry) = TxnEntry::decode(entry) {
+            let _ = database.apply(&entry, &mut ());
+        }
+        rest = after;
+    }
+}
+
+/// A log file as a whole.
+pub fn log_scan(bytes: &[u8]) {
+    let mut scan = LogScan::new(bytes);
+    let stop = loop {
+        let before = scan.position();
+        match scan.next_record() {
+            Ok(record) => {
+                assert!(scan.position() > before && scan.position() <= bytes.len());
+                let _ = TxnEntry::decode(record.entry);
+            }
+            Err(stop) => break stop,
+        }
+    };
+    match scan.tail(stop) {
+        Tail::Torn { offset, length, .. } => assert!(offset + length <= bytes.len()),
+        Tail::Damaged { offset, next_valid, .. } => assert!(offset < next_valid),
+        _ => {}
+    }
+}
+
+/// A configuration file: it is typed and valid, or one line says where it is not.
+pub fn zoo_cfg(bytes: &[u8]) {
+    let check = |error: ConfigError| {
+        let message = error.to_string();
+        assert!(!message.is_empty() && !message.contains('\n'), "{message:?}");
+    };
+    let file = Path::new("zoo.cfg");
+    match ZooCfg::parse(file, bytes) {
+        Ok(cfg) => {
+            for line in &cfg.lines {
+                assert!(line.line > 0 && !line.key.starts_with(' '));
+                let _ = QuorumServer::parse(1, &line.value);
+            }
+            if let Err(error) = ServerConfig::from_zoo_cfg(cfg, Properties::default()) {
+                check(error);
+            }
+        }
+        Err(error) => check(error),
+    }
+}
+
+/// The data of a quota node.
+pub fn quota_text(bytes: &[u8]) {
+    if let Ok(stats) = StatsTrack::parse(bytes) {
+        let text = stats.to_string();
+        let again = StatsTrack::parse(text.as_bytes()).expect("what is written can be read");
+        assert_eq!(again.to_string(), text);
+    }
+    let _ = QuotaNode::at(&String::from_utf8_lossy(bytes));
+}
+
+/// A path of a request.
+pub fn znode_path(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if path::validate_path(&text).is_err() {
+        return;
+    }
+    match path::split_parent(&text) {
+        None => assert_eq!(text, path::ROOT),
+        Some((parent, name)) => {
+            assert!(!name.is_empty() && !name.contains('/'));
+            path::validate_path(parent).expect("the parent of a path is one");
+            assert_eq!(path::ancestors(&text).count(), text.matches('/').count());
+        }
+    }
+}
+
+/// Identities and access control lists: scheme, id and permissions out of the bytes.
+pub fn acl(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (scheme, id) = text.split_once(':').unwrap_or((&text, ""));
+    let auth = ProviderRegistry::new(AuthOptions {
+        super_digest: Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".to_owned()),
+        ..AuthOptions::default()
+    });
+    let mut identities = [Identity::new("ip", "10.1.2.3")].into();
+    let peer = ([127, 0, 0, 1], 2181).into();
+    let _ = auth.authenticate(scheme, Some(id.as_bytes()), peer, &mut identities);
+    let entry = |perms| Acl { perms, id: Id { scheme: scheme.into(), id: id.into() } };
+    let perms = Perms::ALL;
+    if let Ok(list) = auth.fixup_acl(&[entry(perms.0), entry(0)], &identities) {
+        assert!(!list.is_empty());
+        let _ = auth.check_acl(&list, perms, &identities);
+        let _ = auth.visible_acl(&list, &identities);
+    }
+    let _ = auth.client_infos(&identities);
+}
