@@ -1,13 +1,14 @@
-//! Makes one request of each kind: arguments mostly good, and bad in every way that has an error code.
+//! Makes one request of each kind: arguments mostly good, and bad in every way that has an error
+//! code.
 //!
 //! Left out, because they end a Java server or leave it half dead, and with it the comparison:
 //! createTTL with the flags 0 to 4 and a ttl below 0, `zookeeper_limits` anywhere but below a quota
 //! path, and a `zookeeper_stats` whose text is no statistics. `tests/bad_input.rs` sends those to
 //! this server alone.
 //!
-//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes later
-//! answers differ: nulls where a value must stand, and limits that are no limits where quotas are
-//! enforced.
+//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes
+//! later answers differ: nulls where a value must stand, and limits that are no limits where quotas
+//! are enforced.
 
 use super::model::{Creation, Model};
 use super::paths::{self, WirePath, shown};
