@@ -1,8 +1,9 @@
 //! Gamekeeper: a wire-compatible, drop-in replacement for the Apache ZooKeeper server.
 //!
-//! The rooms, lowest layer first; imports point down this list and never up (`docs/ARCHITECTURE.md` is the map):
-//! `jute` < [`proto`] < [`tree`], [`watch`], [`session`], [`auth`], [`stats`] < [`op`] < [`processor`] < [`engine`] < [`server`] < [`cli`].
-//! [`persistence`] meets the engine only in the server's shell.
+//! The rooms, lowest layer first; imports point down this list and never up (`docs/ARCHITECTURE.md`
+//! is the map): `jute` < [`proto`] < [`tree`], [`watch`], [`session`], [`auth`], [`stats`] < [`op`]
+//! < [`processor`] < [`engine`] < [`server`] < [`cli`]. [`persistence`] meets the engine only in
+//! the server's shell.
 
 pub mod auth;
 pub mod cli;

@@ -16,8 +16,8 @@ pub fn revision() -> String {
 }
 
 /// When this was committed, or built outside git, as `11/21/2026 07:30 UTC`: the form of Apache's
-/// releases up to 3.6, which go-zookeeper parses; later releases write the year first, which it does
-/// not.
+/// releases up to 3.6, which go-zookeeper parses; later releases write the year first, which it
+/// does not.
 pub fn build_date() -> String {
     let second = env!("GAMEKEEPER_BUILT").parse().unwrap_or_default();
     let time = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);

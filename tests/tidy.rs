@@ -25,6 +25,7 @@ const ROOMS: &[Room] = &[
     Room { name: "proto", imports: &[], exceptions: &[] },
     Room { name: "persistence", imports: &["proto"], exceptions: &[] },
     Room { name: "client", imports: &["proto"], exceptions: &[] },
+    Room { name: "stats", imports: &["proto"], exceptions: &[] },
     Room { name: "auth", imports: &["proto"], exceptions: &[] },
     Room { name: "session", imports: &["proto", "auth"], exceptions: &[] },
     Room { name: "watch", imports: &["proto", "session"], exceptions: &[] },
@@ -32,12 +33,12 @@ const ROOMS: &[Room] = &[
     Room { name: "op", imports: &["proto", "auth", "session", "watch", "tree"], exceptions: &[] },
     Room {
         name: "processor",
-        imports: &["proto", "auth", "session", "watch", "tree", "op", "version"],
+        imports: &["proto", "stats", "auth", "session", "watch", "tree", "op"],
         exceptions: &[LOG_BATCH],
     },
     Room {
         name: "engine",
-        imports: &["proto", "auth", "session", "watch", "tree", "op", "processor"],
+        imports: &["proto", "stats", "auth", "session", "watch", "tree", "op", "processor"],
         exceptions: &[LOG_BATCH],
     },
     Room {
@@ -65,7 +66,7 @@ const ROOMS: &[Room] = &[
 
 /// Rooms that are pure: what they do follows from their arguments alone.
 const CORE: &[&str] =
-    &["proto", "auth", "session", "watch", "tree", "op", "processor", "engine", "version"];
+    &["proto", "stats", "auth", "session", "watch", "tree", "op", "processor", "engine"];
 
 /// What the core must not name: files, sockets, threads, clocks, the environment.
 const OUTSIDE: &[&str] = &[
@@ -334,9 +335,12 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     code.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// What follows each `crate::` of a line.
+/// The path behind each `crate::` of a line.
 fn imports_of(line: &str) -> impl Iterator<Item = &str> {
-    line.split("crate::").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    let is_path = |c: char| c.is_alphanumeric() || "_:".contains(c);
+    let ends = move |rest: &str| rest.find(|c| !is_path(c)).unwrap_or(rest.len());
+    let paths = line.split("crate::").skip(1).map(move |rest| &rest[..ends(rest)]);
+    paths.filter(|path| path.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 /// The file that must declare a module's file, and the module's name.

@@ -1,9 +1,9 @@
-//! What no client would send, at this server (`COMPAT_SERVER` names another): every time it answers with
-//! an error or closes the connection as Apache does, goes on serving the others, and keeps its memory
-//! within bounds.
+//! What no client would send, at this server (`COMPAT_SERVER` names another): every time it answers
+//! with an error or closes the connection as Apache does, goes on serving the others, and keeps its
+//! memory within bounds.
 //!
-//! `tests/differential.rs` compares the answers themselves; here are the inputs that a comparison cannot
-//! take, because they end a Java server or depend on time and mass.
+//! `tests/differential.rs` compares the answers themselves; here are the inputs that a comparison
+//! cannot take, because they end a Java server or depend on time and mass.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -202,8 +202,8 @@ fn a_request_that_ends_early_is_answered_and_the_next_one_too() {
     assert_serves(&mut server);
 }
 
-/// Requests that are written to a Java server's log before it finds that it cannot apply them, at this
-/// start and at every later one.
+/// Requests that are written to a Java server's log before it finds that it cannot apply them, at
+/// this start and at every later one.
 #[test]
 fn what_kills_a_java_server_does_not_kill_this_one() {
     if ServerUnderTest::from_env() != ServerUnderTest::Gamekeeper {

@@ -1,8 +1,8 @@
 //! The same seeded scripts, raw on the wire, put to Apache's server and to this one: every reply,
 //! notification and closed connection must be the same.
 //!
-//! `DIFF_SEEDS` (10) scripts from `DIFF_FIRST_SEED` (1) on, of `DIFF_REQUESTS` (2000) requests each,
-//! against `DIFF_APACHE` (3.9.6). `DIFF_SHOW` (1) differences of a seed are printed;
+//! `DIFF_SEEDS` (10) scripts from `DIFF_FIRST_SEED` (1) on, of `DIFF_REQUESTS` (2000) requests
+//! each, against `DIFF_APACHE` (3.9.6). `DIFF_SHOW` (1) differences of a seed are printed;
 //! `DIFF_MINIMISE` (0) is how many runs may go into shortening the script of the first.
 //! `DIFF_SELF=1` compares Apache with itself, which proves that the comparison sees no ghosts.
 

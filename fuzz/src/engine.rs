@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use gamekeeper::auth::{AuthOptions, Identity, ProviderRegistry};
 use gamekeeper::engine::{
     ConnectAttempt, ContainerOptions, Effect, Engine, EngineOptions, Input, Now,
+    RequestThrottleOptions,
 };
 use gamekeeper::op::PrepLimits;
 use gamekeeper::processor::{
@@ -87,6 +88,7 @@ impl World {
                 per_minute_max: 10_000,
                 never_used_ms_max: 0,
             },
+            throttle: RequestThrottleOptions::default(),
             seed: 1,
         };
         let sessions = SessionTracker::new(2_000, first_session_id(1, now.wall));
@@ -150,7 +152,7 @@ impl World {
     fn carry_out(&mut self, mut effects: Vec<Effect>) {
         while !effects.is_empty() {
             for effect in std::mem::take(&mut effects) {
-                if let Effect::Append(batch) = effect {
+                if let Effect::Append { batch, .. } = effect {
                     self.log.extend(batch.entries().map(<[u8]>::to_vec));
                     let zxid = batch.last_zxid().expect("a batch holds something");
                     drop(batch);

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-/// Why bytes could not be decoded. Offsets are in bytes from the start of the slice given to the reader.
+/// Why bytes could not be decoded. Offsets are in bytes from the start of the slice given to the
+/// reader.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum JuteError {
     /// The input ended inside a value. `BinaryInputArchive` throws `EOFException` here.
@@ -15,7 +16,8 @@ pub enum JuteError {
         /// Bytes that are left.
         left: usize,
     },
-    /// A length or count is negative (other than -1 for null), over the limit, or more than the input can hold.
+    /// A length or count is negative (other than -1 for null), over the limit, or more than the
+    /// input can hold.
     #[error("unreasonable length {length} at byte {offset}")]
     UnreasonableLength {
         /// Where the length stands.

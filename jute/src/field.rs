@@ -9,7 +9,8 @@ use crate::{JuteError, Reader, text};
 /// Jute's `buffer`: bytes, or null.
 pub type Buffer<'a> = Option<&'a [u8]>;
 
-/// Jute's `ustring` where null makes no sense. Where ZooKeeper accepts null, a record says `Option<Ustring>`.
+/// Jute's `ustring` where null makes no sense. Where ZooKeeper accepts null, a record says
+/// `Option<Ustring>`.
 pub type Ustring<'a> = Cow<'a, str>;
 
 /// A value of Jute: a primitive, a vector or a whole record.
@@ -26,7 +27,8 @@ pub trait Field<'a>: Sized {
     /// Appends the encoded value.
     fn write(&self, out: &mut impl BufMut);
 
-    /// Decodes one value from the start of `bytes`; what follows it is ignored, as ZooKeeper ignores it.
+    /// Decodes one value from the start of `bytes`; what follows it is ignored, as ZooKeeper
+    /// ignores it.
     fn from_bytes(bytes: &'a [u8]) -> Result<Self, JuteError> {
         Self::read(&mut Reader::new(bytes))
     }

@@ -1,16 +1,17 @@
-//! Jute, the encoding of ZooKeeper: the codec and every record of its protocol, transaction log, snapshot and
-//! quorum packets.
+//! Jute, the encoding of ZooKeeper: the codec and every record of its protocol, transaction log,
+//! snapshot and quorum packets.
 //!
-//! All integers are big endian; a `buffer` or `ustring` is an `int` length and that many bytes, where length -1
-//! is null; a `vector` is an `int` count and its elements; a record is its fields in order, without length, tag
-//! or padding.
+//! All integers are big endian; a `buffer` or `ustring` is an `int` length and that many bytes,
+//! where length -1 is null; a `vector` is an `int` count and its elements; a record is its fields
+//! in order, without length, tag or padding.
 //!
-//! * [`Reader`] decodes borrowed values out of a byte slice. It can neither read past the slice nor allocate by
-//!   a length it has not checked.
-//! * [`Field`] is what can stand in a record, and [`records`] declares each record once, in wire order.
+//! * [`Reader`] decodes borrowed values out of a byte slice. It can neither read past the slice nor
+//!   allocate by a length it has not checked.
+//! * [`Field`] is what can stand in a record, and [`records`] declares each record once, in wire
+//!   order.
 //!
-//! The ZooKeeper classes this answers to are `org.apache.jute.BinaryInputArchive`, `BinaryOutputArchive` and
-//! the classes generated from `zookeeper.jute`.
+//! The ZooKeeper classes this answers to are `org.apache.jute.BinaryInputArchive`,
+//! `BinaryOutputArchive` and the classes generated from `zookeeper.jute`.
 
 mod error;
 mod field;

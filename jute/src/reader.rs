@@ -9,8 +9,8 @@ use byteorder::{BigEndian, ByteOrder};
 use crate::{JuteError, text};
 use std::borrow::Cow;
 
-/// ZooKeeper's default limit for one string or buffer inside a record, in bytes: `jute.maxbuffer` plus
-/// `zookeeper.jute.maxbuffer.extrasize`, both 1,048,575 unless configured.
+/// ZooKeeper's default limit for one string or buffer inside a record, in bytes: `jute.maxbuffer`
+/// plus `zookeeper.jute.maxbuffer.extrasize`, both 1,048,575 unless configured.
 pub const DEFAULT_MAX_BUFFER_BYTES: usize = 2 * 0xf_ffff;
 
 /// A cursor that decodes Jute values, borrowing from the slice where it can.
@@ -96,9 +96,9 @@ impl<'a> Reader<'a> {
         Ok(self.buffer()?.map(text::decode))
     }
 
-    /// The count in front of a vector's elements; `None` is null, and a count below -1 is an empty vector, as
-    /// `BinaryInputArchive` reads it. Each element takes `min_element_bytes` or more, so a count the rest of the
-    /// input cannot hold is refused before anything is allocated by it.
+    /// The count in front of a vector's elements; `None` is null, and a count below -1 is an empty
+    /// vector, as `BinaryInputArchive` reads it. Each element takes `min_element_bytes` or more, so
+    /// a count the rest of the input cannot hold is refused before anything is allocated by it.
     pub fn count(&mut self, min_element_bytes: usize) -> Result<Option<usize>, JuteError> {
         let start = self.position;
         let length = self.int()?;

@@ -4,8 +4,8 @@ use crate::Field;
 
 /// A record of `zookeeper.jute`.
 pub trait Record<'a>: Field<'a> {
-    /// The record as `zookeeper.jute` would declare it, on one line and with Rust's field names, such as
-    /// `GetDataRequest{ustring path, boolean watch}`.
+    /// The record as `zookeeper.jute` would declare it, on one line and with Rust's field names,
+    /// such as `GetDataRequest{ustring path, boolean watch}`.
     fn declaration() -> String;
 }
 
@@ -15,8 +15,8 @@ pub trait RecordVisitor<'a> {
     fn visit<R: Record<'a>>(&mut self);
 }
 
-/// Declares records: structs whose fields stand in wire order, and their codec. A record that borrows is
-/// declared with the lifetime `'a`.
+/// Declares records: structs whose fields stand in wire order, and their codec. A record that
+/// borrows is declared with the lifetime `'a`.
 macro_rules! records {
     ($(
         $(#[$meta:meta])*
@@ -46,9 +46,10 @@ macro_rules! records {
 
         impl<'a> $crate::Record<'a> for $name $(<$life>)? {
             fn declaration() -> String {
-                let fields = [
-                    $(format!("{} {}", <$type as $crate::Field<'a>>::type_name(), stringify!($field)),)+
-                ];
+                let fields = [$({
+                    let kind = <$type as $crate::Field<'a>>::type_name();
+                    format!("{kind} {}", stringify!($field))
+                },)+];
                 format!("{}{{{}}}", stringify!($name), fields.join(", "))
             }
         }

@@ -1,15 +1,16 @@
 //! Text as Java writes and reads it.
 //!
-//! `BinaryOutputArchive.stringToByteBuffer` encodes each UTF-16 unit by itself, so a character outside the basic
-//! multilingual plane becomes two three-byte sequences (CESU-8). `BinaryInputArchive.readString` uses Java's UTF-8
-//! decoder, which gives U+FFFD for those. Neither matters for paths, which may hold no such characters.
+//! `BinaryOutputArchive.stringToByteBuffer` encodes each UTF-16 unit by itself, so a character
+//! outside the basic multilingual plane becomes two three-byte sequences (CESU-8).
+//! `BinaryInputArchive.readString` uses Java's UTF-8 decoder, which gives U+FFFD for those. Neither
+//! matters for paths, which may hold no such characters.
 
 use std::borrow::Cow;
 
 use bytes::BufMut;
 
-/// Decodes as `new String(bytes, UTF_8)` does: malformed input becomes U+FFFD, a surrogate's three bytes one of
-/// them.
+/// Decodes as `new String(bytes, UTF_8)` does: malformed input becomes U+FFFD, a surrogate's three
+/// bytes one of them.
 pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),

@@ -1,5 +1,6 @@
 //! Every record against its documented fields, and against bytes made from these fields without
 //! the codec: whole, cut off, and garbage.
+#![allow(clippy::unwrap_used, reason = "a test may end so")]
 
 use std::collections::BTreeMap;
 

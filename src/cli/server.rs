@@ -11,8 +11,8 @@ use crate::server::run;
 /// Exit code for bad arguments and configuration (`ExitCode.INVALID_INVOCATION`).
 const INVALID_INVOCATION: u8 = 2;
 
-/// Runs a server with these arguments: `-D` flags, then zoo.cfg, or `port datadir [ticktime] [maxcnxns]`, or
-/// nothing.
+/// Runs a server with these arguments: `-D` flags, then zoo.cfg, or `port datadir [ticktime]
+/// [maxcnxns]`, or nothing.
 pub fn run(args: &[String]) -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
     let flags = |name| env::var(name).ok();

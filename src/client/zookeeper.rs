@@ -18,9 +18,9 @@ use super::client_cnxn::{ClientCnxn, Config, ConnectionState, Pending, Shared, W
 use super::multi::{self, Op, OpResult};
 use super::watch_table::Registration;
 use super::{ClientError, WatchedEvent};
+use crate::proto::path::CONFIG_PATH;
 use crate::proto::path::validate_path;
 use crate::proto::{AddWatchMode, CreateMode, ErrorCode, OpCode, SessionId, WatcherType};
-use crate::tree::CONFIG_PATH;
 
 /// A node that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
-//! Removes containers that lost their last child and TTL nodes whose time is over (`ContainerManager`).
+//! Removes containers that lost their last child and TTL nodes whose time is over
+//! (`ContainerManager`).
 //!
-//! Every so often the tree is searched for candidates; they are then deleted one by one, no faster than so many a
-//! minute, each through a deleteContainer request that checks again.
+//! Every so often the tree is searched for candidates; they are then deleted one by one, no faster
+//! than so many a minute, each through a deleteContainer request that checks again.
 
 use std::collections::VecDeque;
 
@@ -40,7 +41,8 @@ impl ContainerManager {
         if self.candidates.is_empty() { self.next_check } else { self.next_deletion }
     }
 
-    /// The next node to delete, if there is one and it is time; `wall` is in milliseconds since 1970.
+    /// The next node to delete, if there is one and it is time; `wall` is in milliseconds since
+    /// 1970.
     pub fn next(&mut self, tree: &DataTree, now: Millis, wall: Millis) -> Option<String> {
         if self.candidates.is_empty() && now >= self.next_check {
             self.candidates = self.search(tree, wall);

@@ -1,4 +1,5 @@
-//! The engine of a server without an ensemble (`ZooKeeperServer` with Prep, Sync and Final in a row).
+//! The engine of a server without an ensemble (`ZooKeeperServer` with Prep, Sync and Final in a
+//! row).
 
 use std::sync::Arc;
 
@@ -54,7 +55,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over a database that has been restored. The sessions in it live on, each with its full timeout.
+    /// An engine over a database that has been restored. The sessions in it live on, each with its
+    /// full timeout.
     pub fn new(
         state: Arc<ServerState>,
         mut sessions: SessionTracker,
@@ -171,7 +173,8 @@ impl Engine {
     /// Gives a session back to a client that has its password (`ZooKeeperServer.reopenSession`).
     fn reopen_session(&mut self, now: Now, attempt: ConnectAttempt, effects: &mut Vec<Effect>) {
         let session = attempt.session;
-        // A client has one connection at a time: the old one is closed, whatever comes of the new one.
+        // A client has one connection at a time: the old one is closed, whatever comes of the new
+        // one.
         if let Some(old) = self.cnxns.remove(&session) {
             old.outbox().close();
             effects.push(Effect::Flush(old));
@@ -271,9 +274,14 @@ impl Engine {
         let batch = self.sync.take();
         self.last.batch_appended(batch.clone());
         effects.push(Effect::Append { batch, since });
-        if !self.is_snapshot_running && self.sync.snapshot_is_due() {
-            self.is_snapshot_running = true;
-            effects.push(Effect::RollAndSnapshot);
+        if self.sync.snapshot_is_due() {
+            effects.push(Effect::RollLog);
+            if self.is_snapshot_running {
+                tracing::warn!("too busy to take a snapshot: the last one is not finished");
+            } else {
+                self.is_snapshot_running = true;
+                effects.push(Effect::TakeSnapshot);
+            }
         }
     }
 
@@ -368,8 +376,8 @@ impl Engine {
         self.prepare(now, own_request(SessionId(0), OpCode::DeleteContainer, body, now));
     }
 
-    /// Nothing that waits can be promised any more. Its connections are closed without an answer, so that no
-    /// client takes for done what may be lost.
+    /// Nothing that waits can be promised any more. Its connections are closed without an answer,
+    /// so that no client takes for done what may be lost.
     fn on_log_failed(&mut self, effects: &mut Vec<Effect>) {
         self.is_halted = true;
         self.state.metrics.unrecoverable_error_count.increment(1);
@@ -395,7 +403,8 @@ fn own_request(session: SessionId, op: OpCode, body: Bytes, now: Now) -> ClientR
     ClientRequest { cnxn: None, session, identities: Arc::new([]), arrival, body }
 }
 
-/// Queues the answer to a connect request: the session, or that there is none (`finishSessionInit`).
+/// Queues the answer to a connect request: the session, or that there is none
+/// (`finishSessionInit`).
 fn answer_connect(attempt: &ConnectAttempt, session: Option<SessionId>) {
     let passwd = session.map_or([0; PASSWORD_BYTES], password);
     let response = ConnectResponse {

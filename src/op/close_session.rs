@@ -7,8 +7,8 @@ use super::delete::put_deletion;
 use super::prep::{Prep, parent_of, write_txn};
 use crate::proto::SessionId;
 
-/// Prepares the end of a session. The ephemeral nodes to delete stand in the transaction, so that every server
-/// deletes the same ones.
+/// Prepares the end of a session. The ephemeral nodes to delete stand in the transaction, so that
+/// every server deletes the same ones.
 pub fn prep(prep: &mut Prep<'_>, out: &mut Vec<u8>) {
     let paths = ephemerals_at_close(prep, prep.session);
     for path in &paths {

@@ -6,8 +6,8 @@ use jute::{Acl, Field, GetAclRequest, GetAclResponse};
 use super::Read;
 use crate::proto::{ErrorCode, Perms};
 
-/// A node's list and status, for who may read or administer it; to who may not administer it, digests of
-/// passwords are not shown.
+/// A node's list and status, for who may read or administer it; to who may not administer it,
+/// digests of passwords are not shown.
 pub fn read(
     read: &Read<'_>,
     request: &GetAclRequest<'_>,

@@ -1,5 +1,6 @@
-//! One file for each client operation. A write has `prep`, which checks the request against the tree and what is
-//! pending and writes the transaction, and `reply`, which answers once it is applied; a read has `read`.
+//! One file for each client operation. A write has `prep`, which checks the request against the
+//! tree and what is pending and writes the transaction, and `reply`, which answers once it is
+//! applied; a read has `read`.
 //!
 //! The order of the checks in each `prep` decides which error a client sees: it is that of
 //! `PrepRequestProcessor.pRequest2Txn`.

@@ -1,7 +1,7 @@
 //! multi: several writes as one transaction, all or none.
 //!
-//! The request is a list of `MultiHeader` and request, ended by a header that is done. So is the answer, with
-//! results in place of requests.
+//! The request is a list of `MultiHeader` and request, ended by a header that is done. So is the
+//! answer, with results in place of requests.
 
 use bytes::{BufMut, BytesMut};
 use jute::{
@@ -51,7 +51,8 @@ impl MultiOp<'_> {
     }
 }
 
-/// Reads the operations of a request; reads and writes do not mix (`MultiOperationRecord.deserialize`).
+/// Reads the operations of a request; reads and writes do not mix
+/// (`MultiOperationRecord.deserialize`).
 pub fn decode<'a>(body: &'a [u8], max_buffer_bytes: usize) -> Result<Vec<MultiOp<'a>>, ErrorCode> {
     let mut reader = Reader::with_limit(body, max_buffer_bytes);
     let mut ops: Vec<MultiOp<'a>> = Vec::new();
@@ -111,8 +112,8 @@ fn create_ttl_op(request: CreateTtlRequest<'_>) -> Option<MultiOp<'_>> {
     Some(MultiOp::Create(op, CreateRequest { path, data, acl, flags }))
 }
 
-/// Prepares all operations as one transaction. If one fails, its error and those of the rest stand in the
-/// transaction, which then changes nothing; the error returned is that of the failed one.
+/// Prepares all operations as one transaction. If one fails, its error and those of the rest stand
+/// in the transaction, which then changes nothing; the error returned is that of the failed one.
 pub fn prep(
     prep: &mut Prep<'_>,
     ops: &[MultiOp<'_>],

@@ -7,8 +7,8 @@ use super::multi::{self, MultiOp};
 use super::{get_children, get_data};
 use crate::proto::{ErrorCode, OpCode};
 
-/// Answers getData and getChildren operations; they leave no watches. Any other operation spoils the request: the
-/// answer then ends before it, and the error goes with that answer.
+/// Answers getData and getChildren operations; they leave no watches. Any other operation spoils
+/// the request: the answer then ends before it, and the error goes with that answer.
 pub fn read(read: &Read<'_>, ops: &[MultiOp<'_>], out: &mut BytesMut) -> Option<ErrorCode> {
     let mut spoilt = None;
     for op in ops {

@@ -15,7 +15,8 @@ pub struct PrepLimits {
     pub enforce_quota: bool,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
-    /// `zookeeper.closeSessionTxn.enabled`, inverted: the list of deleted paths is left out of closeSession.
+    /// `zookeeper.closeSessionTxn.enabled`, inverted: the list of deleted paths is left out of
+    /// closeSession.
     pub close_session_without_paths: bool,
 }
 
@@ -115,7 +116,8 @@ pub(super) fn parent_of(path: &str) -> Result<&str, ErrorCode> {
     }
 }
 
-/// The same for a node to be deleted, which may not be one of the tree's own (`getParentPathAndValidate`).
+/// The same for a node to be deleted, which may not be one of the tree's own
+/// (`getParentPathAndValidate`).
 pub(super) fn parent_of_deletable(path: &str) -> Result<&str, ErrorCode> {
     if matches!(path, "/" | "/zookeeper" | "/zookeeper/quota" | "/zookeeper/config") {
         return Err(ErrorCode::BadArguments);

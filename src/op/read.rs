@@ -7,8 +7,8 @@ use crate::stats::TrafficRun;
 use crate::tree::{DataTree, NodeView};
 use crate::watch::Watches;
 
-/// One read, running under the shared lock on the tree. A watch it leaves is registered before the lock is
-/// released, so that no change falls between the two.
+/// One read, running under the shared lock on the tree. A watch it leaves is registered before the
+/// lock is released, so that no change falls between the two.
 pub struct Read<'a> {
     /// The tree.
     pub tree: &'a DataTree,

@@ -1,7 +1,7 @@
 //! setWatches and setWatches2: a client that reconnected leaves its watches again.
 //!
-//! What changed since the client last heard of anything is told at once, as events with zxid -1; since 3.9.6
-//! those, but for deletions, are kept from connections that may not read the node.
+//! What changed since the client last heard of anything is told at once, as events with zxid -1;
+//! since 3.9.6 those, but for deletions, are kept from connections that may not read the node.
 
 use jute::SetWatches2;
 

@@ -203,8 +203,8 @@ impl LogReader {
     }
 }
 
-/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads the
-/// file too, and gives back the blocks it had reserved. The caller owns the directory.
+/// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads
+/// the file too, and gives back the blocks it had reserved. The caller owns the directory.
 pub(super) fn tidy_end(end: &LogEnd) -> Result<(), LogError> {
     let path = &end.path;
     let allocated = path.metadata().map_err(LogError::io("look at", path))?.blocks() * 512;

@@ -185,8 +185,8 @@ impl LogSegment {
     }
 }
 
-/// What was reserved and not used is given back: Apache's padding is a hole and costs nothing, while
-/// 64 MiB of blocks left behind by each roll and start would fill a disk.
+/// What was reserved and not used is given back: Apache's padding is a hole and costs nothing,
+/// while 64 MiB of blocks left behind by each roll and start would fill a disk.
 impl Drop for LogSegment {
     fn drop(&mut self) {
         self.window = None;

@@ -1,5 +1,5 @@
-//! What reads and writes share (`ZKDatabase`): the tree and the sessions under one lock, the watches, and the
-//! connections that may have to be told.
+//! What reads and writes share (`ZKDatabase`): the tree and the sessions under one lock, the
+//! watches, and the connections that may have to be told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,5 +1,6 @@
-//! The last processor (`FinalRequestProcessor`): it applies transactions that are flushed, fires watches, and
-//! answers. Reads that waited behind a write of their session run here, where that write is applied.
+//! The last processor (`FinalRequestProcessor`): it applies transactions that are flushed, fires
+//! watches, and answers. Reads that waited behind a write of their session run here, where that
+//! write is applied.
 //!
 //! Invariants:
 //! 1. One hold of the exclusive lock for each run; no I/O under it.
@@ -68,7 +69,8 @@ pub enum Pending {
 pub struct Finished {
     /// Connections with something to send.
     pub to_flush: Vec<Arc<ClientCnxn>>,
-    /// Sessions created by their connection, to be completed with the answer to the connect request.
+    /// Sessions created by their connection, to be completed with the answer to the connect
+    /// request.
     pub created: Vec<(Arc<ClientCnxn>, SessionId)>,
     /// Sessions closed, with the connection that asked for it, if one did.
     pub closed: Vec<(SessionId, Option<Arc<ClientCnxn>>)>,

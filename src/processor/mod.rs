@@ -1,7 +1,7 @@
 //! The request processors (`RequestProcessor`) and the state they share.
 //!
-//! A write goes Prep, Sync, Final. A read runs on the worker that owns its connection, or, if its own session has
-//! unfinished writes, waits behind them and runs where the last of them is applied.
+//! A write goes Prep, Sync, Final. A read runs on the worker that owns its connection, or, if its
+//! own session has unfinished writes, waits behind them and runs where the last of them is applied.
 
 mod database;
 mod final_request;

@@ -1,6 +1,6 @@
-//! The first processor of a write (`PrepRequestProcessor`): it checks the request against the tree and what is
-//! pending, gives it a zxid, and writes the transaction it becomes. A refused request becomes an error transaction
-//! and goes the same road.
+//! The first processor of a write (`PrepRequestProcessor`): it checks the request against the tree
+//! and what is pending, gives it a zxid, and writes the transaction it becomes. A refused request
+//! becomes an error transaction and goes the same road.
 //!
 //! Invariants:
 //! 1. zxids are given out without a gap, in the order of the log.
@@ -53,9 +53,9 @@ impl PrepRequestProcessor {
         self.last_zxid
     }
 
-    /// Prepares a request and appends its log entry to `out`; `time` is in milliseconds since 1970. A request
-    /// that cannot be decoded leaves no transaction, only the error it is answered with; what was appended is
-    /// then to be dropped.
+    /// Prepares a request and appends its log entry to `out`; `time` is in milliseconds since 1970.
+    /// A request that cannot be decoded leaves no transaction, only the error it is answered with;
+    /// what was appended is then to be dropped.
     #[allow(clippy::too_many_arguments, reason = "the parts of a server, borrowed apart")]
     pub fn process(
         &mut self,

@@ -1,4 +1,5 @@
-//! Requests answered from the tree, on the worker that owns the connection or behind the session's own writes.
+//! Requests answered from the tree, on the worker that owns the connection or behind the session's
+//! own writes.
 
 use bytes::BytesMut;
 use jute::{Field, Reader, SetWatches, SetWatches2};

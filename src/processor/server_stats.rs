@@ -196,7 +196,8 @@ impl ServerStats {
         self.max_latency.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the last, the shortest and the longest reply or notification; -1 before there was one.
+    /// Bytes of the last, the shortest and the longest reply or notification; -1 before there was
+    /// one.
     pub fn response_bytes(&self) -> (i64, i64, i64) {
         let load = |value: &AtomicI64| value.load(Ordering::Relaxed);
         (

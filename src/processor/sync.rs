@@ -1,5 +1,6 @@
-//! The second processor of a write (`SyncRequestProcessor`): it gathers log entries into batches, each of which the
-//! shell writes and flushes as one (group commit), and decides when the log rolls and a snapshot is due.
+//! The second processor of a write (`SyncRequestProcessor`): it gathers log entries into batches,
+//! each of which the shell writes and flushes as one (group commit), and decides when the log rolls
+//! and a snapshot is due.
 //!
 //! Invariants:
 //! 1. Batches leave in the order of their zxids, and only a flushed one is applied.
@@ -19,7 +20,8 @@ const SPARE_BYTES_MAX: usize = 4 << 20;
 /// When batches are flushed and snapshots taken.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotPolicy {
-    /// Transactions between snapshots; a random half of them is waited for beyond the first half (`snapCount`).
+    /// Transactions between snapshots; a random half of them is waited for beyond the first half
+    /// (`snapCount`).
     pub snap_count: i64,
     /// Log bytes between snapshots, likewise; none if they do not count (`snapSizeLimitInKb`).
     pub snap_bytes: Option<i64>,

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-/// Why a request failed: the number that stands in a reply header, a multi result or an error transaction.
+/// Why a request failed: the number that stands in a reply header, a multi result or an error
+/// transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[repr(i32)]
 pub enum ErrorCode {

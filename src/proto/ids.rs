@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Milliseconds: since 1970 where a znode or transaction shows them, else of a clock that only goes forward.
+/// Milliseconds: since 1970 where a znode or transaction shows them, else of a clock that only goes
+/// forward.
 pub type Millis = i64;
 
 /// Number of a request on its connection.

@@ -9,6 +9,9 @@ use thiserror::Error;
 /// The path of the root.
 pub const ROOT: &str = "/";
 
+/// The path of the node that holds the configuration of the ensemble.
+pub const CONFIG_PATH: &str = "/zookeeper/config";
+
 /// Why a text is no path, in Apache's words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages say it")]
@@ -72,8 +75,8 @@ pub fn validate_path(path: &str) -> Result<(), InvalidPath> {
     Ok(())
 }
 
-/// Whether it is a path of printable ASCII whose names do not begin with a dot, as nearly all are: a write
-/// checks its path a million times a second.
+/// Whether it is a path of printable ASCII whose names do not begin with a dot, as nearly all are:
+/// a write checks its path a million times a second.
 fn is_plain(path: &[u8]) -> bool {
     let [b'/', names @ ..] = path else { return false };
     let mut last = b'/';

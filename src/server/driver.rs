@@ -1,6 +1,7 @@
-//! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one after the other, and
-//! carries out the effects. It also writes the log: with no ensemble to talk to, the engine has nothing to do until
-//! the flush is over but to gather the next batch, and without a second thread a write costs two hand-overs less.
+//! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one
+//! after the other, and carries out the effects. It also writes the log: with no ensemble to talk
+//! to, the engine has nothing to do until the flush is over but to gather the next batch, and
+//! without a second thread a write costs two hand-overs less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,10 +97,8 @@ impl Driver {
                             self.engine.step(clock::now(), Input::Flushed(zxid), &mut more);
                         }
                     }
-                    Effect::RollAndSnapshot => {
-                        self.log.roll()?;
-                        (self.take_snapshot)();
-                    }
+                    Effect::RollLog => self.log.roll()?,
+                    Effect::TakeSnapshot => (self.take_snapshot)(),
                     Effect::Flush(cnxn) => cnxn.flush(),
                     Effect::Resume(cnxn) => cnxn.resume(),
                 }
@@ -149,7 +148,8 @@ fn count_requests(metrics: &ServerMetrics, inputs: &[Input], now: Millis) -> usi
     requests
 }
 
-/// Records what each of `count` took on average, in whole milliseconds like every time of ZooKeeper's.
+/// Records what each of `count` took on average, in whole milliseconds like every time of
+/// ZooKeeper's.
 fn record_each(summary: &metrics::Histogram, all: Duration, count: usize) {
     if count > 0 {
         summary.record_many((millis(all) / count as Millis) as f64, count);

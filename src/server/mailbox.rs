@@ -1,7 +1,7 @@
 //! Where workers leave inputs for the engine.
 //!
-//! How much can wait here is bounded by whom it comes from: each connection stops reading once too many of its
-//! requests are unfinished (`server_cnxn`).
+//! How much can wait here is bounded by whom it comes from: each connection stops reading once too
+//! many of its requests are unfinished (`server_cnxn`).
 
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ impl Mailbox {
         self.wake(&inputs);
     }
 
-    /// Takes everything that waits into `taken`, which is empty; waits up to `timeout` if nothing does.
+    /// Takes everything that waits into `taken`, which is empty; waits up to `timeout` if nothing
+    /// does.
     pub fn take(&self, taken: &mut Vec<Input>, timeout: Duration) {
         let mut inputs = self.inputs.lock();
         if inputs.waiting.is_empty() && !timeout.is_zero() {

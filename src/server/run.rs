@@ -48,7 +48,8 @@ pub enum ServerError {
     Snapshot(#[from] SnapshotError),
     /// The log could not be written.
     #[error(
-        "{0}. What was not on disk was not acknowledged. Make room or mend the disk, then start the server again"
+        "{0}. What was not on disk was not acknowledged. Make room or mend the disk, then start \
+         the server again"
     )]
     Log(#[from] LogError),
     /// The port could not be opened.

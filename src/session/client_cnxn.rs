@@ -1,8 +1,8 @@
-//! The core's half of a client connection (`ServerCnxn`): who it is, what it still owes, and the bytes waiting to be
-//! sent. The shell's half, the socket, is behind [`Transport`].
+//! The core's half of a client connection (`ServerCnxn`): who it is, what it still owes, and the
+//! bytes waiting to be sent. The shell's half, the socket, is behind [`Transport`].
 //!
-//! Whoever holds the lock on the tree, shared or exclusive, may take an outbox's lock inside it, never the other
-//! way round.
+//! Whoever holds the lock on the tree, shared or exclusive, may take an outbox's lock inside it,
+//! never the other way round.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,12 +23,12 @@ const OUTBOX_BYTES_LIMIT: usize = 64 << 20;
 
 /// The socket under a connection.
 pub trait Transport: Send + Sync {
-    /// Sends what waits in the outbox, as far as the peer takes it now, and the rest later; closes the connection
-    /// behind the last byte if the outbox says so.
+    /// Sends what waits in the outbox, as far as the peer takes it now, and the rest later; closes
+    /// the connection behind the last byte if the outbox says so.
     fn flush(&self, cnxn: &ClientCnxn);
 
-    /// Something the connection's worker may be waiting for has happened: its session is established, or one of
-    /// its requests is answered.
+    /// Something the connection's worker may be waiting for has happened: its session is
+    /// established, or one of its requests is answered.
     fn resume(&self);
 }
 

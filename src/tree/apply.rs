@@ -1,11 +1,12 @@
 //! Transactions applied to the tree (`DataTree.processTxn`).
 //!
-//! The same code serves a transaction just committed, the replay of a log and the proposals of a leader. A log is
-//! replayed over a snapshot that was taken while writes went on, so a transaction may find its effect already
-//! there: creating a node that exists, or deleting one that is gone, then changes only what the snapshot may have
-//! missed.
+//! The same code serves a transaction just committed, the replay of a log and the proposals of a
+//! leader. A log is replayed over a snapshot that was taken while writes went on, so a transaction
+//! may find its effect already there: creating a node that exists, or deleting one that is gone,
+//! then changes only what the snapshot may have missed.
 //!
-//! The tree knows no watches: what happened is told to a [`TreeObserver`], in the order ZooKeeper fires it.
+//! The tree knows no watches: what happened is told to a [`TreeObserver`], in the order ZooKeeper
+//! fires it.
 
 use jute::{CreateTxn, Stat};
 
@@ -17,8 +18,8 @@ use super::node_store::NodeIdx;
 use super::stat::new_stat;
 use crate::proto::{ErrorCode, OpCode, SessionId, TxnBody, TxnEntry, Zxid};
 
-/// Something that watches may be waiting for. The lists are those in force when it happened: who may not read the
-/// node is not told.
+/// Something that watches may be waiting for. The lists are those in force when it happened: who
+/// may not read the node is not told.
 #[derive(Debug)]
 pub enum TreeEvent<'a> {
     /// A node was created.
@@ -213,8 +214,8 @@ impl DataTree {
         }
     }
 
-    /// If any operation is an error nothing is applied: the ones before the first error succeeded in vain, which
-    /// shows as error code 0, the ones after it never ran.
+    /// If any operation is an error nothing is applied: the ones before the first error succeeded
+    /// in vain, which shows as error code 0, the ones after it never ran.
     fn apply_multi<'a>(
         &mut self,
         entry: &'a TxnEntry<'_>,
@@ -278,8 +279,8 @@ impl DataTree {
             // No server writes this, but a log on disk may say anything.
             return Err(ErrorCode::BadArguments);
         }
-        // During replay over a snapshot a child made later may still be there; its own deletion follows in the
-        // log, but this node must go now, and nothing can stay below it.
+        // During replay over a snapshot a child made later may still be there; its own deletion
+        // follows in the log, but this node must go now, and nothing can stay below it.
         let mut below: Vec<_> = self.subtree(idx).skip(1).collect();
         while let Some(orphan) = below.pop() {
             let orphan_path = self.nodes.path(orphan);
@@ -315,7 +316,8 @@ impl DataTree {
         self.data_bytes += data.map_or(0, <[u8]>::len) as i64 - before as i64;
     }
 
-    /// The parent of `path` has had this many creations, the last one in `zxid`; its version never goes back.
+    /// The parent of `path` has had this many creations, the last one in `zxid`; its version never
+    /// goes back.
     fn raise_cversion(&mut self, path: &str, parent_cversion: i32, zxid: Zxid) {
         let parent_path = parent_path(path);
         let Some(parent) = self.lookup(parent_path) else { return };
@@ -336,8 +338,8 @@ impl DataTree {
         super::stat::client_stat(&node.stat, node.data_len(), node.child_count(), rules)
     }
 
-    /// Compares digests (`compareDigest`, `compareSnapshotDigests`); a difference is counted and the server goes
-    /// on, as ZooKeeper does.
+    /// Compares digests (`compareDigest`, `compareSnapshotDigests`); a difference is counted and
+    /// the server goes on, as ZooKeeper does.
     fn check_digest(&mut self, entry: &TxnEntry<'_>, zxid: Zxid) {
         if !self.options.digest_enabled {
             return;

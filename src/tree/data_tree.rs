@@ -1,7 +1,7 @@
 //! The tree of znodes and what is kept beside it (`DataTree`).
 //!
-//! It is changed by one writer only, through [`DataTree::apply`](super::apply), and read in parallel. It does no
-//! I/O, knows no watches and asks no clock.
+//! It is changed by one writer only, through [`DataTree::apply`](super::apply), and read in
+//! parallel. It does no I/O, knows no watches and asks no clock.
 //!
 //! Invariants:
 //! 1. `digest` is the sum over all nodes that count, while digests are on.
@@ -19,10 +19,8 @@ use super::ephemeral_type::{EphemeralRules, EphemeralType};
 use super::node_store::{Node, NodeIdx, NodeStore};
 use super::quota::QUOTA_ROOT;
 use crate::auth::AclEntry;
+use crate::proto::path::CONFIG_PATH;
 use crate::proto::{Perms, SessionId, Zxid};
-
-/// Path of the node that shows the ensemble's configuration.
-pub const CONFIG_PATH: &str = "/zookeeper/config";
 
 /// A digest of the tree is remembered once in so many zxids (`DataTree.DIGEST_LOG_INTERVAL`).
 const DIGEST_LOG_INTERVAL: i64 = 128;
@@ -71,8 +69,8 @@ pub struct DataTree {
     pub(super) last_processed: Zxid,
     pub(super) digest_log: VecDeque<ZxidDigest>,
     pub(super) last_digest: Option<ZxidDigest>,
-    /// Set while replaying over a snapshot that was taken while writes went on: digests mean nothing until its
-    /// own zxid is reached.
+    /// Set while replaying over a snapshot that was taken while writes went on: digests mean
+    /// nothing until its own zxid is reached.
     pub(super) digest_of_snapshot: Option<ZxidDigest>,
     pub(super) digest_mismatches: u64,
 }
@@ -207,7 +205,8 @@ impl DataTree {
         self.ttls.iter().map(|&idx| self.nodes.path(idx))
     }
 
-    /// Counts descendants as `DataTree.getAllChildrenNumber` does, whose node map holds "" and "/" for the root.
+    /// Counts descendants as `DataTree.getAllChildrenNumber` does, whose node map holds "" and "/"
+    /// for the root.
     pub fn all_children_number(&self, path: &str) -> usize {
         match (path, self.lookup(path)) {
             ("/", _) => self.nodes.len() - 1,

@@ -1,7 +1,8 @@
 //! The tree's digest (`DigestCalculator`, `AdHash`): the wrapping sum of one CRC-32 for each node.
 //!
-//! A node's CRC runs over its path, its data and 60 bytes of status. The part over path and data is kept with the
-//! node, so that a change of status alone, such as every creation makes on the parent, hashes 60 bytes only.
+//! A node's CRC runs over its path, its data and 60 bytes of status. The part over path and data is
+//! kept with the node, so that a change of status alone, such as every creation makes on the
+//! parent, hashes 60 bytes only.
 
 use crc32fast::Hasher;
 use jute::StatPersisted;
@@ -9,7 +10,8 @@ use jute::StatPersisted;
 /// How digests are computed; a digest of another version is not compared.
 pub const DIGEST_VERSION: i32 = 2;
 
-/// Whether a node counts: below /zookeeper servers keep what is theirs alone, such as quota statistics.
+/// Whether a node counts: below /zookeeper servers keep what is theirs alone, such as quota
+/// statistics.
 pub(crate) fn counts(path: &str) -> bool {
     !path.starts_with("/zookeeper/")
 }

@@ -5,7 +5,7 @@
 //! | 0 | an ordinary node |
 //! | `0x8000000000000000` | a container |
 //! | `0xff`, two bytes 0, 40 bits of milliseconds | a TTL node, if extended types are on |
-//! | the high bit, milliseconds (40 bits of them count) | a TTL node of 3.5.3, if its emulation is on too |
+//! | the high bit, milliseconds (40 bits of them count) | one of 3.5.3, if its emulation is on too |
 //! | anything else | the session of an ephemeral node |
 
 use crate::proto::{Millis, SessionId};
@@ -42,7 +42,8 @@ pub struct EphemeralRules {
 }
 
 impl EphemeralRules {
-    /// What this owner means; an extended feature nobody has defined yet is an error with its number.
+    /// What this owner means; an extended feature nobody has defined yet is an error with its
+    /// number.
     pub fn classify(self, owner: i64) -> Result<EphemeralType, i64> {
         if self.extended_types {
             if self.emulate_353 && owner < 0 && owner != CONTAINER_OWNER {

@@ -15,7 +15,7 @@ mod stat;
 
 pub use acl_cache::AclList;
 pub use apply::{Applied, TreeEvent, TreeObserver};
-pub use data_tree::{CONFIG_PATH, DataTree, NodeView, TreeOptions, ZxidDigest};
+pub use data_tree::{DataTree, NodeView, TreeOptions, ZxidDigest};
 pub use digest::DIGEST_VERSION;
 pub use ephemeral_type::{CONTAINER_OWNER, EphemeralRules, EphemeralType, TTL_MS_MAX, ttl_owner};
 pub use outstanding_changes::{ChangeRecord, OutstandingChanges};

@@ -1,12 +1,14 @@
-//! Where the nodes live: a slab of nodes, an index from path to slot, and the links between parent and children.
+//! Where the nodes live: a slab of nodes, an index from path to slot, and the links between parent
+//! and children.
 //!
-//! It answers to `NodeHashMapImpl` and `DataNode`, laid out for memory: a node knows its own name only, its full
-//! path is the chain of its ancestors' names, and children hang in a list of slots threaded through the nodes
-//! themselves. One million nodes of 100 bytes take about 250 MB.
+//! It answers to `NodeHashMapImpl` and `DataNode`, laid out for memory: a node knows its own name
+//! only, its full path is the chain of its ancestors' names, and children hang in a list of slots
+//! threaded through the nodes themselves. One million nodes of 100 bytes take about 250 MB.
 //!
 //! Invariants:
 //! 1. The root is slot 0, always occupied, with the empty name.
-//! 2. A node's parent is occupied as long as the node is; `child_count` is the length of the child list.
+//! 2. A node's parent is occupied as long as the node is; `child_count` is the length of the child
+//!    list.
 //! 3. The index holds each node once, under the hash of its full path (the root's path is empty).
 
 use std::hash::BuildHasher;
@@ -76,7 +78,7 @@ impl Node {
         std::str::from_utf8(self.name_bytes()).expect("a node's name was made from a str")
     }
 
-    fn name_bytes(&self) -> &[u8] {
+    pub(crate) fn name_bytes(&self) -> &[u8] {
         &self.blob[..self.name_len as usize]
     }
 
@@ -125,8 +127,8 @@ struct IndexEntry {
 }
 
 impl IndexEntry {
-    /// Spreads the 32 bits kept over the 64 that the table looks at: it takes the bucket from the low ones and
-    /// a tag from the top.
+    /// Spreads the 32 bits kept over the 64 that the table looks at: it takes the bucket from the
+    /// low ones and a tag from the top.
     fn table_hash(hash: u32) -> u64 {
         u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }

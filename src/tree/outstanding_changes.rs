@@ -1,7 +1,8 @@
-//! What transactions prepared but not yet applied will make of the tree (`ZooKeeperServer.outstandingChanges`).
+//! What transactions prepared but not yet applied will make of the tree
+//! (`ZooKeeperServer.outstandingChanges`).
 //!
-//! Preparing a request looks at the tree through these records, so that a request sees what all earlier ones will
-//! have done. Records leave when their transaction has been applied.
+//! Preparing a request looks at the tree through these records, so that a request sees what all
+//! earlier ones will have done. Records leave when their transaction has been applied.
 //!
 //! Invariants:
 //! 1. `by_path` holds, for each path, the record of the newest transaction that changes it.
@@ -134,7 +135,8 @@ impl OutstandingChanges {
         self.by_path.iter().map(|(path, pending)| (&**path, pending.record.as_ref()))
     }
 
-    /// Starts the changes of a multi: [`Self::roll_back`] takes them all back, [`Self::keep`] keeps them.
+    /// Starts the changes of a multi: [`Self::roll_back`] takes them all back, [`Self::keep`] keeps
+    /// them.
     pub fn begin(&mut self) {
         assert!(self.undo.is_none(), "a multi holds no multi");
         self.undo = Some(Undo {

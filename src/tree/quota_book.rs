@@ -1,8 +1,8 @@
 //! Quotas as the tree keeps them (`DataTree.pTrie` and what uses it, `ZooKeeperServer.checkQuota`).
 //!
-//! A quota on P is a node `zookeeper_limits` at `/zookeeper/quota/P`; beside it `zookeeper_stats` holds what is
-//! used. Statistics are kept by each server for itself: they change without a transaction and are counted anew
-//! when a snapshot is loaded.
+//! A quota on P is a node `zookeeper_limits` at `/zookeeper/quota/P`; beside it `zookeeper_stats`
+//! holds what is used. Statistics are kept by each server for itself: they change without a
+//! transaction and are counted anew when a snapshot is loaded.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,8 +23,9 @@ impl DataTree {
         })
     }
 
-    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota above it; a soft
-    /// one is only logged. As in ZooKeeper, requests that are still on their way do not count.
+    /// Whether a request that adds so many bytes and nodes at `path` is refused by a hard quota
+    /// above it; a soft one is only logged. As in ZooKeeper, requests that are still on their way
+    /// do not count.
     ///
     /// # Errors
     /// The text of the quota cannot be read, which spoils the request.
@@ -130,8 +131,8 @@ impl DataTree {
         self.write_stats(&stat_path(prefix), &used);
     }
 
-    /// Writes past [`DataTree::set_data`]: the nodes of quotas are not in the digest, and neither does
-    /// Apache's count of the tree's bytes follow their statistics.
+    /// Writes past [`DataTree::set_data`]: the nodes of quotas are not in the digest, and neither
+    /// does Apache's count of the tree's bytes follow their statistics.
     fn write_stats(&mut self, path: &str, used: &StatsTrack) {
         match self.lookup(path) {
             Some(idx) => self.nodes.get_mut(idx).set_data(Some(used.to_string().as_bytes())),

@@ -1,13 +1,14 @@
 //! Walks the tree for a snapshot, a chunk at a time, while writes go on (`DataTree.serialize`).
 //!
-//! What is written is fuzzy: each node as it was when the walk came by. That is enough, because whoever loads the
-//! snapshot replays the log from the zxid at which the walk began, and replay brings every node to the same end.
+//! What is written is fuzzy: each node as it was when the walk came by. That is enough, because
+//! whoever loads the snapshot replays the log from the zxid at which the walk began, and replay
+//! brings every node to the same end.
 //!
 //! Invariants:
 //! 1. A parent is written before its children.
-//! 2. Every node that exists from start to end is written once. One created after the start is left out: replay
-//!    creates it. So a slot that was reused in the meantime cannot be mistaken for its former node, and whoever is
-//!    written has parents that are written too.
+//! 2. Every node that exists from start to end is written once. One created after the start is left
+//!    out: replay creates it. So a slot that was reused in the meantime cannot be mistaken for its
+//!    former node, and whoever is written has parents that are written too.
 
 use jute::{Acl, Field, Ustring};
 
@@ -28,7 +29,8 @@ pub struct SnapshotCursor {
 }
 
 impl SnapshotCursor {
-    /// Starts a walk and writes the head: the sessions with their timeouts in milliseconds, and the ACL cache.
+    /// Starts a walk and writes the head: the sessions with their timeouts in milliseconds, and the
+    /// ACL cache.
     pub fn start(
         tree: &DataTree,
         sessions: impl ExactSizeIterator<Item = (SessionId, i32)>,
@@ -110,8 +112,8 @@ impl SnapshotCursor {
         match parent {
             None => Ustring::from("").write(out),
             Some(parent) => {
-                // The slot of the parent known may have changed hands between chunks, but not the path of one
-                // that has a child to be written.
+                // The slot of the parent known may have changed hands between chunks, but not the
+                // path of one that has a child to be written.
                 if parent != self.parent {
                     self.parent_path = tree.nodes.path(parent);
                     self.parent = parent;
@@ -139,9 +141,10 @@ impl SnapshotCursor {
 }
 
 fn write_path(parent_path: &str, node: &Node, out: &mut Vec<u8>) {
-    let len = parent_path.len() + 1 + node.name().len();
+    let name = node.name_bytes();
+    let len = parent_path.len() + 1 + name.len();
     (len as i32).write(out);
     out.extend_from_slice(parent_path.as_bytes());
     out.push(b'/');
-    out.extend_from_slice(node.name().as_bytes());
+    out.extend_from_slice(name);
 }

@@ -105,8 +105,8 @@ impl TreeLoader {
         Ok(())
     }
 
-    /// The tree, which has seen everything up to `zxid`. `digest` is what the snapshot says of itself: it was
-    /// taken while writes went on, so the digest holds once replay reaches its zxid.
+    /// The tree, which has seen everything up to `zxid`. `digest` is what the snapshot says of
+    /// itself: it was taken while writes went on, so the digest holds once replay reaches its zxid.
     pub fn finish(self, zxid: Zxid, digest: Option<ZxidDigest>) -> Result<DataTree, LoadError> {
         let mut tree = self.tree.ok_or(LoadError::NoRoot)?;
         tree.last_processed = zxid;
@@ -137,8 +137,8 @@ fn number_of(
         tree.acls.add_user(number);
         return number;
     }
-    // A node written late may use a list the snapshot does not hold; replay sets it. Until then nobody may do
-    // anything with the node: an empty list would let everyone.
+    // A node written late may use a list the snapshot does not hold; replay sets it. Until then
+    // nobody may do anything with the node: an empty list would let everyone.
     let list = lists.get(&acl_number).cloned().unwrap_or_else(|| {
         let nobody = AclEntry { perms: 0, scheme: "world".into(), id: "anyone".into() };
         Arc::new([nobody])

@@ -18,7 +18,8 @@ pub(crate) fn new_stat(zxid: Zxid, time: Millis, ephemeral_owner: i64) -> StatPe
     }
 }
 
-/// What clients see: `cversion` counts creations and deletions, and the owner shows for ephemeral nodes only.
+/// What clients see: `cversion` counts creations and deletions, and the owner shows for ephemeral
+/// nodes only.
 pub(crate) fn client_stat(
     stored: &StatPersisted,
     data_len: usize,

@@ -57,8 +57,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Every step that was answered differently and is not accepted, in order, up to the first after which
-/// the servers no longer count the same zxids: everything differs from there on.
+/// Every step that was answered differently and is not accepted, in order, up to the first after
+/// which the servers no longer count the same zxids: everything differs from there on.
 pub fn differences(
     script: &Script,
     expected: &[StepRecord],

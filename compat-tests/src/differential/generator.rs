@@ -1,5 +1,5 @@
-//! Makes a script from a seed: several clients that work on one small tree, lose their connections, come
-//! back, prove who they are, and now and then send what no client would.
+//! Makes a script from a seed: several clients that work on one small tree, lose their connections,
+//! come back, prove who they are, and now and then send what no client would.
 
 use super::model::Model;
 use super::requests::{Draft, Requests, USERS, draft};
@@ -10,11 +10,13 @@ use crate::wire::Body;
 /// Connections at a time.
 const SLOTS: usize = 5;
 
+const SET_ACL: i32 = 7;
+
 /// Most requests in one write.
 const GROUP_MAX: usize = 12;
 
-/// Lines of zoo.cfg for every script: no session may expire and no node be reaped while it runs, for that
-/// would happen at another place of the order in each server.
+/// Lines of zoo.cfg for every script: no session may expire and no node be reaped while it runs,
+/// for that would happen at another place of the order in each server.
 const STEADY: [&str; 4] = [
     "minSessionTimeout=120000",
     "maxSessionTimeout=900000",
@@ -114,8 +116,23 @@ impl Generator {
             true => 2 + self.rng.below(self.group_max - 1),
             false => 1,
         };
-        let requests = (0..count).map(|_| self.request(slot)).collect();
+        let requests = self.requests(slot, count);
         Step::Send { slot, requests }
+    }
+
+    /// At most so many requests, the last of which may be a setACL: Apache's server checks what
+    /// follows one against the old list until it is applied, which is a race.
+    fn requests(&mut self, slot: usize, count: usize) -> Vec<Request> {
+        let mut requests = Vec::new();
+        while requests.len() < count {
+            let request = self.request(slot);
+            let last = request.opcode == SET_ACL;
+            requests.push(request);
+            if last {
+                break;
+            }
+        }
+        requests
     }
 
     fn request(&mut self, slot: usize) -> Request {
@@ -202,7 +219,7 @@ impl Generator {
             true => 1 + self.rng.below(4),
             false => 0,
         };
-        let then = (0..pipelined).map(|_| self.request(slot)).collect();
+        let then = self.requests(slot, pipelined);
         Step::Connect { slot, hello, then }
     }
 

@@ -1,5 +1,5 @@
-//! The differential test: one seeded script of raw requests, put to Apache's server and to this one,
-//! and every answer compared.
+//! The differential test: one seeded script of raw requests, put to Apache's server and to this
+//! one, and every answer compared.
 //!
 //! [`script()`] makes the steps, [`run`] puts a server through them and writes down what each
 //! connection saw, [`differences`] compares two such records, and [`minimise`] looks for a shorter

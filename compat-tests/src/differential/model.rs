@@ -1,8 +1,8 @@
-//! What a script's maker believes the tree to be. It only serves to make requests that meet something:
-//! what they should answer, the reference says.
+//! What a script's maker believes the tree to be. It only serves to make requests that meet
+//! something: what they should answer, the reference says.
 //!
-//! Where it cannot know, it believes in fewer nodes rather than in more: a node it does not know of is
-//! only met less often, one that is not there makes every request that names it fail alike.
+//! Where it cannot know, it believes in fewer nodes rather than in more: a node it does not know of
+//! is only met less often, one that is not there makes every request that names it fail alike.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -2,8 +2,8 @@
 //! their passwords, and times.
 //!
 //! * A session id is replaced by the order in which the server gave it out.
-//! * A password must be the one that `SessionTrackerImpl` and `ZooKeeperServer.generatePasswd` would
-//!   give that id; the replies then say only that it was.
+//! * A password must be the one that `SessionTrackerImpl` and `ZooKeeperServer.generatePasswd`
+//!   would give that id; the replies then say only that it was.
 //! * A time must lie within the run, and all stats must give the same time for the same zxid.
 
 use std::collections::HashMap;

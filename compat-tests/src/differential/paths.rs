@@ -1,5 +1,5 @@
-//! Choice of paths: nodes that are there, nodes that could be, nodes that are not, and everything that
-//! is no path at all.
+//! Choice of paths: nodes that are there, nodes that could be, nodes that are not, and everything
+//! that is no path at all.
 
 use super::model::Model;
 use super::rng::Rng;

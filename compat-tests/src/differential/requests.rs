@@ -1,13 +1,14 @@
-//! Makes one request of each kind: arguments mostly good, and bad in every way that has an error code.
+//! Makes one request of each kind: arguments mostly good, and bad in every way that has an error
+//! code.
 //!
 //! Left out, because they end a Java server or leave it half dead, and with it the comparison:
 //! createTTL with the flags 0 to 4 and a ttl below 0, `zookeeper_limits` anywhere but below a quota
 //! path, and a `zookeeper_stats` whose text is no statistics. `tests/bad_input.rs` sends those to
 //! this server alone.
 //!
-//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes later
-//! answers differ: nulls where a value must stand, and limits that are no limits where quotas are
-//! enforced.
+//! Left out, because `docs/COMPAT.md` lists them as different and what they leave behind makes
+//! later answers differ: nulls where a value must stand, and limits that are no limits where quotas
+//! are enforced.
 
 use super::model::{Creation, Model};
 use super::paths::{self, WirePath, shown};
@@ -243,6 +244,10 @@ impl Requests<'_> {
 
     fn read(&mut self, opcode: i32) -> Draft {
         let path = paths::question(self.rng, self.model);
+        self.read_of(opcode, path)
+    }
+
+    fn read_of(&mut self, opcode: i32, path: WirePath) -> Draft {
         let watch = self.rng.weighted(&[(50, 0), (48, 1), (2, 0x80)]);
         let name = match opcode {
             3 => "exists",
@@ -309,7 +314,10 @@ impl Requests<'_> {
         for _ in 0..count {
             let op = match self.rng.weighted(&[(490, 4), (490, 8), (10, 3), (10, 13)]) {
                 13 => self.check(),
-                kind => self.read(kind),
+                kind => {
+                    let path = paths::target(self.rng, self.model);
+                    self.read_of(kind, path)
+                }
             };
             body = multi_header(body, op.opcode).raw(&op.body.into_bytes());
             labels.push(op.label);

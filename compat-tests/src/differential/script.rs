@@ -1,8 +1,8 @@
 //! What a script is: steps that both servers are put through, one after the other.
 //!
 //! Connections are numbered slots. A step ends when everything it asked for has been answered and a
-//! ping on every connection has come back, so that both servers see all steps in one global order and
-//! give them the same zxids.
+//! ping on every connection has come back, so that both servers see all steps in one global order
+//! and give them the same zxids.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! One blocking connection. It sends what it is told, as it is told, and tells apart the frames that
-//! come back only as far as the protocol needs it; their order stays visible.
+//! One blocking connection. It sends what it is told, as it is told, and tells apart the frames
+//! that come back only as far as the protocol needs it; their order stays visible.
 
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

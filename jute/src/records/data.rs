@@ -46,8 +46,8 @@ records! {
         pzxid: i64,
     }
 
-    /// A node's status as it is stored, 60 bytes. `cversion` counts creations only, and `ephemeral_owner` also
-    /// marks containers and TTL nodes.
+    /// A node's status as it is stored, 60 bytes. `cversion` counts creations only, and
+    /// `ephemeral_owner` also marks containers and TTL nodes.
     StatPersisted {
         /// zxid of the transaction that created the node.
         czxid: i64,

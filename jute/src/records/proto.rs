@@ -1,14 +1,15 @@
 //! `org.apache.zookeeper.proto`: requests, replies and events of the client protocol.
 //!
-//! `watch` fields ask the server to leave a watch; `version` fields of requests are the expected version, -1 for
-//! any; `type` is spelled `kind`, as `type` is a word of Rust.
+//! `watch` fields ask the server to leave a watch; `version` fields of requests are the expected
+//! version, -1 for any; `type` is spelled `kind`, as `type` is a word of Rust.
 
 use super::{Acl, ClientInfo, Stat};
 use crate::record::records;
 use crate::{Buffer, Ustring};
 
 records! {
-    /// First packet of a connection. The last field is missing in clients up to 3.3: see `docs/FORMATS.md`.
+    /// First packet of a connection. The last field is missing in clients up to 3.3: see
+    /// `docs/FORMATS.md`.
     ConnectRequest<'a> {
         /// Always 0.
         protocol_version: i32,

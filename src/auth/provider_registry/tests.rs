@@ -1,3 +1,5 @@
+//! Which ACLs let whom do what, scheme by scheme.
+
 use jute::Id;
 
 use super::*;

@@ -1,5 +1,5 @@
-//! What the server runs in (`org.apache.zookeeper.Environment`): Apache's keys, with what is true here where Apache's
-//! server speaks of its Java machine.
+//! What the server runs in (`org.apache.zookeeper.Environment`): Apache's keys, with what is true
+//! here where Apache's server speaks of its Java machine.
 
 use std::env;
 use std::fs;
@@ -111,9 +111,10 @@ mod tests {
     #[test]
     fn the_keys_are_apaches_in_its_order() {
         let keys: Vec<_> = list().into_iter().map(|(key, _)| key).collect();
-        let apache = "zookeeper.version host.name java.version java.vendor java.home java.class.path \
-                      java.library.path java.io.tmpdir java.compiler os.name os.arch os.version \
-                      user.name user.home user.dir os.memory.free os.memory.max os.memory.total";
+        let apache = "zookeeper.version host.name java.version java.vendor java.home \
+                      java.class.path java.library.path java.io.tmpdir java.compiler os.name \
+                      os.arch os.version user.name user.home user.dir os.memory.free \
+                      os.memory.max os.memory.total";
         assert_eq!(keys, apache.split_whitespace().collect::<Vec<_>>());
     }
 

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use crate::auth::host_address;
 use crate::proto::Millis;
 
-/// `Double.toString`: at least one digit after the point, and an exponent for the very small and the very large.
+/// `Double.toString`: at least one digit after the point, and an exponent for the very small and
+/// the very large.
 pub(crate) fn double(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 || (1e-3..1e7).contains(&size) {

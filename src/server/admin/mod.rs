@@ -1,5 +1,5 @@
-//! What administrators ask the server: [`queries`] has the answers as types, [`four_letter`] prints them as Apache
-//! does.
+//! What administrators ask the server: [`queries`] has the answers as types, [`four_letter`] prints
+//! them as Apache does.
 
 use std::io;
 use std::path::{Path, PathBuf};

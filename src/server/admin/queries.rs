@@ -1,5 +1,5 @@
-//! The answers to administrators' questions, as types: the four-letter words print them, and so can whatever else
-//! administrators ask through.
+//! The answers to administrators' questions, as types: the four-letter words print them, and so can
+//! whatever else administrators ask through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -242,14 +242,16 @@ pub fn reset_connection_stats(context: &ServerContext) {
     context.state.cnxns.all().iter().for_each(|cnxn| cnxn.outbox().stats.reset());
 }
 
-/// Sessions, their ephemerals and connections, by when they end; times are in milliseconds since 1970.
+/// Sessions, their ephemerals and connections, by when they end; times are in milliseconds since
+/// 1970.
 #[derive(Debug, Clone)]
 pub struct Dump {
     /// Sessions by the time at which they expire.
     pub sessions: BTreeMap<Millis, Vec<SessionId>>,
     /// Paths of the ephemerals of each session.
     pub ephemerals: BTreeMap<SessionId, BTreeSet<String>>,
-    /// Address and session of each connection by the time at which it is closed unless a packet comes.
+    /// Address and session of each connection by the time at which it is closed unless a packet
+    /// comes.
     pub connections: BTreeMap<Millis, Vec<(SocketAddr, SessionId)>>,
 }
 

@@ -1,7 +1,8 @@
-//! ZooKeeper's metrics by name (`ServerMetrics`, `ZooKeeperServer.registerMetrics`): the one list of what a standalone
-//! server shows, in the order in which Apache's prints it.
+//! ZooKeeper's metrics by name (`ServerMetrics`, `ZooKeeperServer.registerMetrics`): the one list
+//! of what a standalone server shows, in the order in which Apache's prints it.
 //!
-//! A name that nothing here counts is shown as 0, as Apache's server shows it while nothing has happened.
+//! A name that nothing here counts is shown as 0, as Apache's server shows it while nothing has
+//! happened.
 
 /// What is asked for when it is shown.
 pub const GAUGES: [&str; 24] = [

@@ -14,7 +14,8 @@ pub enum Opening {
     Frame,
 }
 
-/// Every word a server knows (`FourLetterCommands`); the last one is how a telnet client says that it leaves.
+/// Every word a server knows (`FourLetterCommands`); the last one is how a telnet client says that
+/// it leaves.
 const WORDS: [&[u8; 4]; 19] = [
     b"conf",
     b"cons",
@@ -50,8 +51,8 @@ const ROOM_BYTES_MIN: usize = 16 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadLength(pub i32);
 
-/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room for
-/// more of it.
+/// Takes the next whole frame, without its length, off the input. If none is whole yet, makes room
+/// for more of it.
 pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<BytesMut>, BadLength> {
     let Some(head) = input.first_chunk::<4>() else { return Ok(None) };
     let length = i32::from_be_bytes(*head);
@@ -59,7 +60,8 @@ pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<Bytes
         return Err(BadLength(length));
     };
     if input.len() < 4 + bytes {
-        // Room grows with what has come, not with what is announced: an announcement costs its sender nothing.
+        // Room grows with what has come, not with what is announced: an announcement costs its
+        // sender nothing.
         let missing = 4 + bytes - input.len();
         input.reserve(missing.min(input.len().max(ROOM_BYTES_MIN)));
         return Ok(None);

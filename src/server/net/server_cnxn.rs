@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A read runs here only while no request of the connection is with the engine; else it follows them there.
-//! 2. Nothing is read from a peer that does not take its replies, nor while too many of its requests are
-//!    unfinished: what a connection can make the server hold is bounded.
+//! 1. A read runs here only while no request of the connection is with the engine; else it follows
+//!    them there.
+//! 2. Nothing is read from a peer that does not take its replies, nor while too many of its
+//!    requests are unfinished: what a connection can make the server hold is bounded.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -166,7 +167,8 @@ impl ServerCnxn {
         }
     }
 
-    /// Whether to wait until some of the connection's requests are answered; their replies ring the bell.
+    /// Whether to wait until some of the connection's requests are answered; their replies ring the
+    /// bell.
     fn is_throttled(&self) -> bool {
         if !self.context.is_throttled(&self.cnxn) {
             return false;
@@ -291,7 +293,8 @@ impl ServerCnxn {
             let body_at = reader.position();
             let op = OpCode::from_code(kind);
             if !is_alive {
-                // The session is gone or going: what it still asks is dropped (MissingSessionException).
+                // The session is gone or going: what it still asks is dropped
+                // (MissingSessionException).
                 continue;
             }
             let request_kind = classify(op);
@@ -394,8 +397,8 @@ impl ServerCnxn {
         }
     }
 
-    /// sasl, on a server where it is not configured: an empty answer to any token, and the end of a client that
-    /// sends none (`ZooKeeperServer.processSasl`).
+    /// sasl, on a server where it is not configured: an empty answer to any token, and the end of a
+    /// client that sends none (`ZooKeeperServer.processSasl`).
     fn answer_sasl(&mut self, xid: i32, body: &[u8]) -> Result<(), Close> {
         match GetSaslRequest::from_bytes(body) {
             Ok(GetSaslRequest { token: Some(_) }) => {
@@ -439,8 +442,8 @@ impl ServerCnxn {
         self.cnxn.outbox().close();
         self.context.state.cnxns.remove(self.cnxn.id);
         {
-            // A read of this connection that the engine runs now has left its watch, or will see that the
-            // connection is closing and leave none.
+            // A read of this connection that the engine runs now has left its watch, or will see
+            // that the connection is closing and leave none.
             let _no_engine = self.context.state.database.read();
             self.context.state.watches.remove_all(self.cnxn.id);
         }

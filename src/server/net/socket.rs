@@ -1,8 +1,9 @@
 //! The sending half of a connection's socket.
 //!
-//! Worker and engine both send. Whoever does takes the `sending` lock, drains the outbox into the socket without
-//! waiting, and looks once more after giving the lock back, so that bytes queued meanwhile never stay behind. If the
-//! peer takes no more, the connection's worker waits until it does.
+//! Worker and engine both send. Whoever does takes the `sending` lock, drains the outbox into the
+//! socket without waiting, and looks once more after giving the lock back, so that bytes queued
+//! meanwhile never stay behind. If the peer takes no more, the connection's worker waits until it
+//! does.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The session tracker against a plain model of it, and case by case.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Watches case by case, and against a plain model of them.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use super::{Command, Session};
 use crate::cli::shell::command_line::flag;
 use crate::cli::shell::error::{AtPath, CliError};
 use crate::cli::shell::format;
-use crate::tree::CONFIG_PATH;
+use crate::proto::path::CONFIG_PATH;
 
 pub(super) const COMMAND: Command = Command::new("config", "[-c] [-w] [-s]", 1, exec)
     .with_options(&[flag("s", "stats"), flag("w", "watch"), flag("c", "client connection string")]);

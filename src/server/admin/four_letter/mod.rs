@@ -1,7 +1,7 @@
 //! The four-letter words, in Apache's own text (`org.apache.zookeeper.server.command`).
 //!
-//! Each word has one function of its name; `connections`, `server`, `statistics` and `watches` group them by what they
-//! ask about. They run on a thread of their own, as some take long.
+//! Each word has one function of its name; `connections`, `server`, `statistics` and `watches`
+//! group them by what they ask about. They run on a thread of their own, as some take long.
 
 mod connections;
 mod server;
@@ -26,8 +26,8 @@ pub fn argument_bytes(context: &ServerContext, word: [u8; 4]) -> usize {
     if &word == b"stmk" && context.config.four_letter.is_enabled("stmk") { 8 } else { 0 }
 }
 
-/// The answer to a word and its argument, asked on the connection `asker`; none if the connection is to be closed
-/// without one.
+/// The answer to a word and its argument, asked on the connection `asker`; none if the connection
+/// is to be closed without one.
 pub fn answer(
     context: &ServerContext,
     asker: CnxnId,

@@ -1,3 +1,5 @@
+//! The answers to four-letter words, line by line.
+
 use std::sync::Arc;
 
 use super::*;
