@@ -139,11 +139,12 @@ pub fn digests(server: &Server) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// How often the server found the tree's digest to differ from the one in its log (`mntr`).
-pub fn digest_mismatches(server: &Server) -> u64 {
+/// How often the server found the tree's digest to differ from the one in its log, if it tells
+/// (`mntr`).
+pub fn digest_mismatches(server: &Server) -> Option<u64> {
     let text = server.four_letter_word("mntr");
-    let line = text.lines().find_map(|line| line.strip_prefix("zk_digest_mismatches_count\t"));
-    line.and_then(|count| count.trim().parse().ok()).expect("zk_digest_mismatches_count in mntr")
+    let line = text.lines().find_map(|line| line.strip_prefix("zk_digest_mismatches_count\t"))?;
+    Some(line.trim().parse().expect("a count"))
 }
 
 /// The whole state of a server at a moment when nobody changes it.

@@ -39,20 +39,17 @@ fn with_identities_in_order(text: &str) -> Vec<&str> {
 /// What a shell printed, in an order and with words that are the same on every run.
 fn transcript_of(finished: &Finished) -> String {
     let mut seen = String::new();
-    let answers = with_identities_in_order(&finished.stdout);
-    let mut lines = answers.iter().copied().peekable();
     let mut events = Vec::new();
-    while let Some(line) = lines.next() {
-        // Events are printed by another thread, amid the answers: they come last here.
-        if line == "WATCHER::" {
-            lines.next_if(|line| line.is_empty());
-            let event = lines.next().unwrap_or_default();
+    for line in with_identities_in_order(&finished.stdout) {
+        // Events are printed by another thread, amid the answers, with empty lines and a head:
+        // they come last here.
+        if let Some(event) = line.strip_prefix("WatchedEvent ") {
             events.push(event.split(" zxid").next().unwrap_or_default());
-            continue;
+        } else if !line.is_empty() && line != "WATCHER::" {
+            let varying = VARYING.iter().find(|start| line.starts_with(**start));
+            seen += &varying.map_or_else(|| sorted_list(line), |start| format!("{start}..."));
+            seen += "\n";
         }
-        let varying = VARYING.iter().find(|start| line.starts_with(**start));
-        seen += &varying.map_or_else(|| sorted_list(line), |start| format!("{start}..."));
-        seen += "\n";
     }
     events.iter().for_each(|event| seen += &format!("event {event}\n"));
     // Errors are printed to standard error, between the log's lines.

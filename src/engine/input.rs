@@ -63,8 +63,10 @@ pub enum Effect {
         /// When the first one was made, in milliseconds of the monotonic clock.
         since: Millis,
     },
-    /// Begin a new log file with the next batch, and take a snapshot of the tree as it is then.
-    RollAndSnapshot,
+    /// Begin a new log file with the next batch.
+    RollLog,
+    /// Take a snapshot of the tree as it is now.
+    TakeSnapshot,
     /// Send what waits on this connection.
     Flush(Arc<ClientCnxn>),
     /// The connection's worker may go on: its session is established or its requests are answered.

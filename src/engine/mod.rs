@@ -12,8 +12,10 @@
 
 mod container_manager;
 mod input;
+mod request_throttler;
 mod standalone;
 
 pub use container_manager::{ContainerManager, ContainerOptions};
 pub use input::{ConnectAttempt, Effect, Input, Now, SessionsDescription};
+pub use request_throttler::RequestThrottleOptions;
 pub use standalone::{Engine, EngineOptions};

@@ -9,11 +9,12 @@ use jute::{ConnectResponse, Field, Ustring};
 
 use super::container_manager::{ContainerManager, ContainerOptions};
 use super::input::{ConnectAttempt, Effect, Input, Now, SessionsDescription};
+use super::request_throttler::{RequestThrottleOptions, RequestThrottler, Verdict};
 use crate::processor::{
     ClientRequest, FinalRequestProcessor, Finished, Pending, PrepOptions, PrepRequestProcessor,
     Prepared, RequestKind, ServerState, SnapshotPolicy, SyncRequestProcessor, classify,
 };
-use crate::proto::{Millis, OpCode, SessionId, Zxid};
+use crate::proto::{ErrorCode, Millis, OpCode, SessionId, Zxid};
 use crate::session::{
     Arrival, ClientCnxn, CnxnSession, PASSWORD_BYTES, SessionTracker, check_password, password,
 };
@@ -27,6 +28,8 @@ pub struct EngineOptions {
     pub sync: SnapshotPolicy,
     /// How containers and TTL nodes are removed.
     pub containers: ContainerOptions,
+    /// When requests wait.
+    pub throttle: RequestThrottleOptions,
     /// Seed of all that is random.
     pub seed: u64,
 }
@@ -35,6 +38,7 @@ pub struct EngineOptions {
 pub struct Engine {
     state: Arc<ServerState>,
     sessions: SessionTracker,
+    throttler: RequestThrottler,
     prep: PrepRequestProcessor,
     sync: SyncRequestProcessor,
     last: FinalRequestProcessor,
@@ -69,6 +73,7 @@ impl Engine {
         Self {
             state,
             sessions,
+            throttler: RequestThrottler::new(options.throttle),
             prep: PrepRequestProcessor::new(options.prep, last_zxid),
             sync: SyncRequestProcessor::new(options.sync, options.seed),
             last: FinalRequestProcessor::default(),
@@ -86,7 +91,11 @@ impl Engine {
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Connect(attempt) => self.on_connect(now, attempt, effects),
-            Input::Request(request) => self.on_request(now, request),
+            Input::Request(request) if self.throttler.is_off() => self.on_request(now, request),
+            Input::Request(request) => {
+                self.throttler.push(request);
+                self.admit(now, effects);
+            }
             Input::Disconnected(cnxn) => {
                 let session = cnxn.session_id();
                 if self.cnxns.get(&session).is_some_and(|owner| owner.id == cnxn.id) {
@@ -112,13 +121,15 @@ impl Engine {
     pub fn rest(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.expire_sessions(now);
         self.delete_containers(now);
+        self.admit(now, effects);
         self.append_if_due(now, true, effects);
         self.finish(now, effects);
     }
 
     /// When [`Self::rest`] has something to do even if nothing comes in, by the monotonic clock.
     pub fn deadline(&self) -> Millis {
-        let deadlines = [self.sessions.next_deadline(), self.sync.deadline()];
+        let admission = self.throttler.deadline(self.last.len());
+        let deadlines = [self.sessions.next_deadline(), self.sync.deadline(), admission];
         deadlines.into_iter().flatten().fold(self.containers.deadline(), Millis::min)
     }
 
@@ -191,6 +202,36 @@ impl Engine {
         effects.push(Effect::Resume(attempt.cnxn));
     }
 
+    /// Requests that wait to be let in.
+    pub fn throttled(&self) -> usize {
+        self.throttler.len()
+    }
+
+    /// Lets in who waits and may.
+    fn admit(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.is_halted {
+            return;
+        }
+        let metrics = &self.state.clone().metrics;
+        while let Some(verdict) = self.throttler.next(now.monotonic, self.last.len(), metrics) {
+            match verdict {
+                Verdict::Admit(request) => self.on_request(now, request),
+                Verdict::Refuse(ClientRequest { cnxn, arrival, .. }) => {
+                    let cnxn = cnxn.expect("only clients are throttled");
+                    let error = ErrorCode::ThrottledOp;
+                    self.last.push(Pending::Refused { cnxn, arrival, error });
+                }
+                Verdict::Drop(ClientRequest { cnxn, .. }) => {
+                    let cnxn = cnxn.expect("only clients are throttled");
+                    cnxn.invalidate();
+                    cnxn.finish_one();
+                    self.state.add_in_process(-1);
+                    effects.push(Effect::Flush(cnxn));
+                }
+            }
+        }
+    }
+
     fn on_request(&mut self, now: Now, request: ClientRequest) {
         if self.is_halted {
             return;
@@ -233,9 +274,14 @@ impl Engine {
         let batch = self.sync.take();
         self.last.batch_appended(batch.clone());
         effects.push(Effect::Append { batch, since });
-        if !self.is_snapshot_running && self.sync.snapshot_is_due() {
-            self.is_snapshot_running = true;
-            effects.push(Effect::RollAndSnapshot);
+        if self.sync.snapshot_is_due() {
+            effects.push(Effect::RollLog);
+            if self.is_snapshot_running {
+                tracing::warn!("too busy to take a snapshot: the last one is not finished");
+            } else {
+                self.is_snapshot_running = true;
+                effects.push(Effect::TakeSnapshot);
+            }
         }
     }
 
@@ -336,6 +382,11 @@ impl Engine {
         self.is_halted = true;
         self.state.metrics.unrecoverable_error_count.increment(1);
         for cnxn in self.last.abandon() {
+            cnxn.outbox().close();
+            effects.push(Effect::Flush(cnxn));
+        }
+        for request in self.throttler.drain() {
+            let Some(cnxn) = request.cnxn else { continue };
             cnxn.outbox().close();
             effects.push(Effect::Flush(cnxn));
         }

@@ -9,20 +9,21 @@
 //! ```
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
-
-use std::num::NonZeroU64;
+use std::io::{self, BufReader, Read, Write};
 
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use rustix::fs::Advice;
+use rustix::fs::OFlags;
 
-/// Bytes gathered before they are written or after they are read.
+/// Bytes read at once.
 const FILE_BUFFER_BYTES: usize = 256 << 10;
 
-/// Bytes after which the kernel is told to write a snapshot out.
-const PACE_BYTES: u64 = 8 << 20;
+/// Bytes written at once.
+const DIRECT_BYTES: usize = 1 << 20;
+
+/// Where in memory and file a piece begins when it is written past the page cache.
+const ALIGNMENT: usize = 4096;
 
 /// What a gzip file begins with.
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -81,15 +82,14 @@ impl Compression {
 
 /// Packs a snapshot into its file.
 pub(super) enum SnapOutput {
-    Plain(BufWriter<PacedFile>),
-    Gz(Box<GzEncoder<BufWriter<PacedFile>>>),
-    Snappy(Box<SnappyOutput<BufWriter<PacedFile>>>),
+    Plain(DirectFile),
+    Gz(Box<GzEncoder<DirectFile>>),
+    Snappy(Box<SnappyOutput<DirectFile>>),
 }
 
 impl SnapOutput {
     pub(super) fn new(file: File, compression: Compression) -> io::Result<Self> {
-        let file = PacedFile { file, written: 0, paced: 0 };
-        let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
+        let file = DirectFile::new(file)?;
         Ok(match compression {
             Compression::None => Self::Plain(file),
             Compression::Gz => {
@@ -114,29 +114,67 @@ impl SnapOutput {
             Self::Gz(out) => out.finish()?,
             Self::Snappy(out) => out.finish()?,
         };
-        file.into_inner().map(|paced| paced.file).map_err(|error| error.into_error())
+        file.into_file()
     }
 }
 
-/// A file that is written out while it grows. Left alone, the kernel gathers hundreds of megabytes
-/// and writes them at once, and each flush of the transaction log waits in the same queue. Its
-/// pages are also of no use in the cache: nobody reads a snapshot soon.
-pub(super) struct PacedFile {
+/// A file written past the page cache, in large aligned pieces. Left to the cache, the kernel
+/// gathers hundreds of megabytes and writes them at once, each flush of the transaction log waits
+/// in the same queue, and copying into fresh pages costs more than all else a snapshot does; and
+/// nobody reads a snapshot soon. Where the file system does not do that (tmpfs), it is written as
+/// any other.
+pub(super) struct DirectFile {
     file: File,
-    written: u64,
-    /// Told to write up to here.
-    paced: u64,
+    /// Holds [`DIRECT_BYTES`] from `start`, which is aligned in memory.
+    buffer: Vec<u8>,
+    start: usize,
+    is_direct: bool,
 }
 
-impl Write for PacedFile {
+impl DirectFile {
+    fn new(file: File) -> io::Result<Self> {
+        let mut buffer: Vec<u8> = Vec::with_capacity(DIRECT_BYTES + ALIGNMENT);
+        let start = buffer.as_ptr().align_offset(ALIGNMENT);
+        buffer.resize(start, 0);
+        let is_direct = set_direct(&file, true).is_ok();
+        Ok(Self { file, buffer, start, is_direct })
+    }
+
+    /// Writes what is held back and gives the file.
+    fn into_file(mut self) -> io::Result<File> {
+        // The rest is no whole piece.
+        if self.is_direct {
+            set_direct(&self.file, false)?;
+        }
+        self.file.write_all(&self.buffer[self.start..])?;
+        Ok(self.file)
+    }
+
+    fn write_piece(&mut self) -> io::Result<()> {
+        let mut piece = &self.buffer[self.start..];
+        while !piece.is_empty() {
+            match self.file.write(piece) {
+                Ok(count) => piece = &piece[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.is_direct && error.kind() == io::ErrorKind::InvalidInput => {
+                    set_direct(&self.file, false)?;
+                    self.is_direct = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.buffer.truncate(self.start);
+        Ok(())
+    }
+}
+
+impl Write for DirectFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.written += count as u64;
-        if self.written - self.paced >= PACE_BYTES {
-            let length = NonZeroU64::new(self.written - self.paced);
-            // Only advice: a file system that does not take it is none the worse.
-            let _ = rustix::fs::fadvise(&self.file, self.paced, length, Advice::DontNeed);
-            self.paced = self.written;
+        let room = self.start + DIRECT_BYTES - self.buffer.len();
+        let count = room.min(bytes.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        if count == room {
+            self.write_piece()?;
         }
         Ok(count)
     }
@@ -144,6 +182,12 @@ impl Write for PacedFile {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn set_direct(file: &File, on: bool) -> io::Result<()> {
+    let mut flags = rustix::fs::fcntl_getfl(file)?;
+    flags.set(OFlags::DIRECT, on);
+    Ok(rustix::fs::fcntl_setfl(file, flags)?)
 }
 
 /// Unpacks a compressed snapshot; its `read` fails on anything that is not one.

@@ -32,6 +32,9 @@ pub(super) struct Driver {
     pub take_snapshot: Box<dyn FnMut() + Send>,
     /// Set when the server is to stop.
     pub is_stopping: Arc<AtomicBool>,
+    /// How long stopping may wait for requests that are held back
+    /// (`request_throttler.shutdownTimeout`).
+    pub stop_time_max_ms: Millis,
 }
 
 impl Driver {
@@ -42,6 +45,7 @@ impl Driver {
     pub(super) fn run(mut self) -> Result<(), LogError> {
         let mut inputs = Vec::new();
         let mut effects = Vec::new();
+        let mut stops_at = None;
         loop {
             let is_stopping = self.is_stopping.load(Ordering::Acquire);
             let wait = (self.engine.deadline() - clock::monotonic_ms()).clamp(0, SLEEP_MS_MAX);
@@ -64,10 +68,17 @@ impl Driver {
             record_each(&self.state.metrics.prep_process_time, steps_time, requests);
             self.engine.rest(clock::now(), &mut effects);
             self.carry_out(&mut effects)?;
-            if is_stopping && is_idle {
+            if is_stopping && is_idle && self.may_stop(&mut stops_at) {
                 return self.log.flush().map(|_| ());
             }
         }
+    }
+
+    /// Whether nothing is held back any more, or it has had its time.
+    fn may_stop(&self, stops_at: &mut Option<Millis>) -> bool {
+        let now = clock::monotonic_ms();
+        let stops_at = *stops_at.get_or_insert(now + self.stop_time_max_ms);
+        self.engine.throttled() == 0 || now >= stops_at
     }
 
     fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), LogError> {
@@ -86,10 +97,8 @@ impl Driver {
                             self.engine.step(clock::now(), Input::Flushed(zxid), &mut more);
                         }
                     }
-                    Effect::RollAndSnapshot => {
-                        self.log.roll()?;
-                        (self.take_snapshot)();
-                    }
+                    Effect::RollLog => self.log.roll()?,
+                    Effect::TakeSnapshot => (self.take_snapshot)(),
                     Effect::Flush(cnxn) => cnxn.flush(),
                     Effect::Resume(cnxn) => cnxn.resume(),
                 }

@@ -1,6 +1,7 @@
 //! The shell: sockets, threads, files, clocks and configuration around the engine.
 
 pub mod admin;
+mod autopurge;
 pub mod clock;
 pub mod config;
 mod driver;

@@ -11,15 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::admin::AdminState;
+use super::autopurge;
 use super::clock;
 use super::config::{ServerConfig, SnapshotCompression};
 use super::driver::Driver;
 use super::mailbox::Mailbox;
 use super::metrics::Registry;
-use super::net::{ServerCnxnFactory, ServerContext};
+use super::net::{ConnectionThrottle, LargeRequests, ServerCnxnFactory, ServerContext};
 use super::storage::{RestoredDatabase, SnapshotOptions, restore_database, take_snapshot};
 use crate::auth::{AuthOptions, ProviderRegistry};
-use crate::engine::{ContainerOptions, Engine, EngineOptions, Input};
+use crate::engine::{ContainerOptions, Engine, EngineOptions, Input, RequestThrottleOptions};
 use crate::op::PrepLimits;
 use crate::persistence::{
     Compression, DataDirError, DataDirs, DataFile, FileTxnLog, LogError, LogOptions, RestoreError,
@@ -100,6 +101,7 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
             .saturating_add(config.limits.jute_max_buffer_extra_bytes as usize),
     );
     let state = Arc::new(state.with_metrics(metrics));
+    autopurge::start(&storage.autopurge, &dirs)?;
     let snapshots = snapshot_options(&config, &dirs);
     if needs_first_snapshot {
         take_timed_snapshot(&state, &snapshots)?;
@@ -117,10 +119,20 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
         log: FileTxnLog::new(dirs.logs(), log_options(&config)),
         take_snapshot: snapshot_taker(state.clone(), snapshots, mailbox.clone()),
         is_stopping: is_stopping.clone(),
+        stop_time_max_ms: config.limits.request_throttle.shutdown_timeout_ms.into(),
     };
     let driver = thread::Builder::new().name("engine".into()).spawn(|| driver.run())?;
 
-    let context = Arc::new(ServerContext { state, mailbox, config: config.clone(), admin });
+    let limits = &config.limits;
+    let throttle = limits.connection_throttle;
+    let context = Arc::new(ServerContext {
+        state,
+        mailbox,
+        config: config.clone(),
+        admin,
+        connection_throttle: ConnectionThrottle::new(throttle, clock::monotonic_ms(), seed()),
+        large_requests: Arc::new(LargeRequests::new(limits.large_request)),
+    });
     let address = config.client_address.expect("a standalone server has a client port");
     let listen_error = |source| ServerError::Listen { address: address.to_string(), source };
     let factory = ServerCnxnFactory::bind(context.clone(), address).map_err(listen_error)?;
@@ -289,6 +301,24 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
             per_minute_max: i64::from(config.container.max_per_minute),
             never_used_ms_max: config.container.max_never_used_interval_ms,
         },
-        seed: clock::wall_ms() as u64,
+        throttle: request_throttle_options(config),
+        seed: seed(),
     }
+}
+
+fn request_throttle_options(config: &ServerConfig) -> RequestThrottleOptions {
+    let throttle = &config.limits.request_throttle;
+    RequestThrottleOptions {
+        requests_max: throttle.max_requests.max(0) as usize,
+        stall_time_ms: throttle.stall_time_ms.into(),
+        drop_stale: throttle.drop_stale,
+        stale_connection_check: throttle.stale_connection_check,
+        stale_latency_check: throttle.stale_latency_check,
+        throttled_op_wait_ms: config.limits.throttled_op_wait_time_ms.max(0).into(),
+    }
+}
+
+/// Something that differs from start to start and from server to server.
+fn seed() -> u64 {
+    clock::wall_ms() as u64 ^ u64::from(std::process::id()).rotate_left(32)
 }

@@ -53,6 +53,7 @@ pub struct ClientCnxn {
     /// Requests handed to the engine and not answered yet. Only the connection's worker adds to it.
     unfinished: AtomicU32,
     is_established: AtomicBool,
+    is_invalid: AtomicBool,
     outbox: Mutex<Outbox>,
     transport: Box<dyn Transport>,
 }
@@ -73,6 +74,7 @@ impl ClientCnxn {
             identities: RwLock::new(identities),
             unfinished: AtomicU32::new(0),
             is_established: AtomicBool::new(false),
+            is_invalid: AtomicBool::new(false),
             outbox: Mutex::new(Outbox::new(established)),
             transport,
         }
@@ -101,6 +103,17 @@ impl ClientCnxn {
     /// Its session may be used.
     pub fn set_established(&self) {
         self.is_established.store(true, Ordering::Release);
+    }
+
+    /// Whether one of its requests was dropped, so that none after it may run.
+    pub fn is_invalid(&self) -> bool {
+        self.is_invalid.load(Ordering::Acquire)
+    }
+
+    /// One of its requests is dropped: it closes (`ServerCnxn.setInvalid`).
+    pub fn invalidate(&self) {
+        self.is_invalid.store(true, Ordering::Release);
+        self.outbox().close();
     }
 
     /// What waits to be sent.

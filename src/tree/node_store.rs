@@ -78,7 +78,7 @@ impl Node {
         std::str::from_utf8(self.name_bytes()).expect("a node's name was made from a str")
     }
 
-    fn name_bytes(&self) -> &[u8] {
+    pub(crate) fn name_bytes(&self) -> &[u8] {
         &self.blob[..self.name_len as usize]
     }
 

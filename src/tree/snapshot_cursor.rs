@@ -141,9 +141,10 @@ impl SnapshotCursor {
 }
 
 fn write_path(parent_path: &str, node: &Node, out: &mut Vec<u8>) {
-    let len = parent_path.len() + 1 + node.name().len();
+    let name = node.name_bytes();
+    let len = parent_path.len() + 1 + name.len();
     (len as i32).write(out);
     out.extend_from_slice(parent_path.as_bytes());
     out.push(b'/');
-    out.extend_from_slice(node.name().as_bytes());
+    out.extend_from_slice(name);
 }

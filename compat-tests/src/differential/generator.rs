@@ -10,6 +10,8 @@ use crate::wire::Body;
 /// Connections at a time.
 const SLOTS: usize = 5;
 
+const SET_ACL: i32 = 7;
+
 /// Most requests in one write.
 const GROUP_MAX: usize = 12;
 
@@ -114,8 +116,23 @@ impl Generator {
             true => 2 + self.rng.below(self.group_max - 1),
             false => 1,
         };
-        let requests = (0..count).map(|_| self.request(slot)).collect();
+        let requests = self.requests(slot, count);
         Step::Send { slot, requests }
+    }
+
+    /// At most so many requests, the last of which may be a setACL: Apache's server checks what
+    /// follows one against the old list until it is applied, which is a race.
+    fn requests(&mut self, slot: usize, count: usize) -> Vec<Request> {
+        let mut requests = Vec::new();
+        while requests.len() < count {
+            let request = self.request(slot);
+            let last = request.opcode == SET_ACL;
+            requests.push(request);
+            if last {
+                break;
+            }
+        }
+        requests
     }
 
     fn request(&mut self, slot: usize) -> Request {
@@ -202,7 +219,7 @@ impl Generator {
             true => 1 + self.rng.below(4),
             false => 0,
         };
-        let then = (0..pipelined).map(|_| self.request(slot)).collect();
+        let then = self.requests(slot, pipelined);
         Step::Connect { slot, hello, then }
     }
 

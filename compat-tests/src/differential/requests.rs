@@ -244,6 +244,10 @@ impl Requests<'_> {
 
     fn read(&mut self, opcode: i32) -> Draft {
         let path = paths::question(self.rng, self.model);
+        self.read_of(opcode, path)
+    }
+
+    fn read_of(&mut self, opcode: i32, path: WirePath) -> Draft {
         let watch = self.rng.weighted(&[(50, 0), (48, 1), (2, 0x80)]);
         let name = match opcode {
             3 => "exists",
@@ -310,7 +314,10 @@ impl Requests<'_> {
         for _ in 0..count {
             let op = match self.rng.weighted(&[(490, 4), (490, 8), (10, 3), (10, 13)]) {
                 13 => self.check(),
-                kind => self.read(kind),
+                kind => {
+                    let path = paths::target(self.rng, self.model);
+                    self.read_of(kind, path)
+                }
             };
             body = multi_header(body, op.opcode).raw(&op.body.into_bytes());
             labels.push(op.label);

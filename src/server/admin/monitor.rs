@@ -66,7 +66,10 @@ fn gauges(context: &ServerContext) -> BTreeMap<&'static str, Value> {
         ("min_client_response_size", min_size),
         ("non_mtls_local_conn_count", 0),
     ];
-    let reals = [("avg_latency", stats.avg_latency_ms), ("connection_drop_probability", 0.0)];
+    let reals = [
+        ("avg_latency", stats.avg_latency_ms),
+        ("connection_drop_probability", context.connection_throttle.drop_probability()),
+    ];
     let integers = integers.map(|(name, value)| (name, Value::Integer(value)));
     let reals = reals.map(|(name, value)| (name, Value::Real(value)));
     integers.into_iter().chain(reals).collect()

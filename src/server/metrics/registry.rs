@@ -30,13 +30,10 @@ pub enum Value {
     Real(f64),
 }
 
-/// Counters by label.
-type CounterSet = Mutex<BTreeMap<Box<str>, Arc<Count>>>;
-
 /// All counters and summaries of a server.
 pub struct Registry {
     counters: Vec<(&'static str, Arc<Count>)>,
-    counter_sets: Vec<(&'static str, CounterSet)>,
+    counter_sets: Vec<(&'static str, Mutex<ByLabel>)>,
     summaries: Vec<(&'static str, Arc<Summary>)>,
 }
 
@@ -97,6 +94,9 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry").finish_non_exhaustive()
     }
 }
+
+/// The counters of a set.
+type ByLabel = BTreeMap<Box<str>, Arc<Count>>;
 
 /// Gives out handles. A name that ZooKeeper does not have is a mistake of the code that asks.
 impl Recorder for Registry {

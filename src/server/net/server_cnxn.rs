@@ -209,7 +209,13 @@ impl ServerCnxn {
         let connect = ConnectFrame::decode(&frame)
             .map_err(|error| Close::Now(format!("bad connect request: {error}")))?;
         let metrics = &self.context.state.metrics;
-        metrics.connection_token_deficit.record(0.0);
+        let throttle = &self.context.connection_throttle;
+        let Some(deficit) = throttle.take(SessionId(connect.session_id), clock::monotonic_ms())
+        else {
+            metrics.connection_rejected.increment(1);
+            return Err(Close::Now("too many sessions are asked for at once".into()));
+        };
+        metrics.connection_token_deficit.record(deficit as f64);
         metrics.connection_request_count.increment(1);
         let last_processed = self.context.state.database.read().tree.last_processed();
         if Zxid(connect.last_zxid_seen) > last_processed {
@@ -338,9 +344,12 @@ impl ServerCnxn {
                     break Err(Close::Now(format!("a client may not ask for {op:?}")));
                 }
                 _ => {
+                    let Ok(frame) = context.large_requests.hold(frame) else {
+                        break Err(self.large_request_rejected());
+                    };
                     cnxn.add_unfinished();
                     context.state.add_in_process(1);
-                    let body = frame.freeze().slice(body_at..);
+                    let body = frame.slice(body_at..);
                     self.to_engine.push(Input::Request(ClientRequest {
                         cnxn: Some(cnxn.clone()),
                         session: session.id,
@@ -403,7 +412,17 @@ impl ServerCnxn {
         }
     }
 
+    fn large_request_rejected(&self) -> Close {
+        self.context.state.metrics.large_requests_rejected.increment(1);
+        Close::Now("large requests hold largeRequestMaxBytes already".into())
+    }
+
     fn next_frame(&mut self) -> Result<Option<BytesMut>, Close> {
+        let length = self.input.first_chunk::<4>().map(|head| i32::from_be_bytes(*head));
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        if length.is_some_and(|length| self.context.large_requests.check(length).is_err()) {
+            return Err(self.large_request_rejected());
+        }
         next_frame(&mut self.input, self.context.frame_bytes_max()).map_err(|BadLength(length)| {
             Close::Now(format!(
                 "a frame of {length} bytes is malformed or over jute.maxbuffer ({} bytes)",

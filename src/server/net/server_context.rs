@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::{ConnectionThrottle, LargeRequests};
 use crate::processor::ServerState;
 use crate::server::admin::{AdminState, four_letter};
 use crate::server::config::ServerConfig;
@@ -18,6 +19,10 @@ pub struct ServerContext {
     pub config: Arc<ServerConfig>,
     /// What administrators ask for.
     pub admin: AdminState,
+    /// How fast sessions may be asked for.
+    pub connection_throttle: ConnectionThrottle,
+    /// The bytes that large requests may hold.
+    pub large_requests: Arc<LargeRequests>,
 }
 
 impl ServerContext {

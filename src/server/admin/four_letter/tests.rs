@@ -12,6 +12,7 @@ use crate::server::clock;
 use crate::server::config::ServerConfig;
 use crate::server::mailbox::Mailbox;
 use crate::server::metrics::Registry;
+use crate::server::net::{ConnectionThrottle, LargeRequests};
 use crate::session::{ClientCnxn, CnxnSession, SessionTracker, Transport};
 use crate::stats::{ServerMetrics, TrafficRun};
 use crate::tree::{DataTree, TreeOptions};
@@ -51,6 +52,8 @@ impl Server {
         let context = ServerContext {
             state: Arc::new(ServerState::new(database, auth, 1 << 20).with_metrics(metrics)),
             mailbox: Arc::new(Mailbox::default()),
+            connection_throttle: ConnectionThrottle::new(config.limits.connection_throttle, 0, 0),
+            large_requests: Arc::new(LargeRequests::new(config.limits.large_request)),
             config: Arc::new(config),
             admin,
         };
