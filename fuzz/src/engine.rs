@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use gamekeeper::auth::{AuthOptions, Identity, ProviderRegistry};
 use gamekeeper::engine::{
     ConnectAttempt, ContainerOptions, Effect, Engine, EngineOptions, Input, Now,
+    RequestThrottleOptions,
 };
 use gamekeeper::op::PrepLimits;
 use gamekeeper::processor::{
@@ -87,6 +88,7 @@ impl World {
                 per_minute_max: 10_000,
                 never_used_ms_max: 0,
             },
+            throttle: RequestThrottleOptions::default(),
             seed: 1,
         };
         let sessions = SessionTracker::new(2_000, first_session_id(1, now.wall));
