@@ -99,7 +99,7 @@ fn requests_that_have_waited_too_long_are_refused() {
 fn large_requests_beyond_the_budget_lose_their_connection() {
     let server = start(&["largeRequestThreshold=1000", "largeRequestMaxBytes=5000"]);
     let mut client = client_with_node(&server);
-    let mut set = |client: &mut RawClient, bytes: usize| {
+    let set = |client: &mut RawClient, bytes: usize| {
         let data = vec![b'x'; bytes];
         let request = SetDataRequest { path: "/node".into(), data: Some(&data), version: -1 };
         client.call(op::SET_DATA, &request).map(|reply| reply.header.err)
