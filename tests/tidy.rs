@@ -30,7 +30,11 @@ const ROOMS: &[Room] = &[
     Room { name: "session", imports: &["proto", "auth"], exceptions: &[] },
     Room { name: "watch", imports: &["proto", "session"], exceptions: &[] },
     Room { name: "tree", imports: &["proto", "auth"], exceptions: &[] },
-    Room { name: "op", imports: &["proto", "auth", "session", "watch", "tree"], exceptions: &[] },
+    Room {
+        name: "op",
+        imports: &["proto", "stats", "auth", "session", "watch", "tree"],
+        exceptions: &[],
+    },
     Room {
         name: "processor",
         imports: &["proto", "stats", "auth", "session", "watch", "tree", "op"],
@@ -47,6 +51,7 @@ const ROOMS: &[Room] = &[
             "version",
             "proto",
             "persistence",
+            "stats",
             "auth",
             "session",
             "watch",

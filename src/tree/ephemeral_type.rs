@@ -5,7 +5,7 @@
 //! | 0 | an ordinary node |
 //! | `0x8000000000000000` | a container |
 //! | `0xff`, two bytes 0, 40 bits of milliseconds | a TTL node, if extended types are on |
-//! | the high bit, milliseconds (40 bits of them count) | one of 3.5.3, if its emulation is on too |
+//! | the high bit, milliseconds (40 bits of them count) | one of 3.5.3, if that is emulated |
 //! | anything else | the session of an ephemeral node |
 
 use crate::proto::{Millis, SessionId};
