@@ -205,6 +205,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Which server it is.
+    pub fn kind(&self) -> ServerUnderTest {
+        self.kind
+    }
+
     /// Its folder.
     pub fn home(&self) -> &Home {
         self.home.as_ref().expect("present until stopped")

@@ -7,13 +7,14 @@
 //! `DIFF_SELF=1` compares Apache with itself, which proves that the comparison sees no ghosts.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::thread;
 
 use compat_tests::differential::{
-    Difference, Script, StepRecord, differences, minimise, run, script,
+    Difference, Restart, Script, StepRecord, differences, minimise, run, script,
 };
-use compat_tests::server::{APACHE_RELEASES, Home, ServerUnderTest};
+use compat_tests::server::{APACHE_RELEASES, Home, Server, ServerUnderTest};
 
 fn setting<T: FromStr>(name: &str, default: T) -> T {
     match std::env::var(name) {
@@ -35,12 +36,34 @@ fn other() -> ServerUnderTest {
     }
 }
 
+/// The server of one run; empty only while it is being restarted.
+struct Running(Option<Server>);
+
+impl Running {
+    fn server(&mut self) -> &mut Server {
+        self.0.as_mut().expect("a server between restarts")
+    }
+}
+
+impl Restart for Running {
+    fn address(&self) -> SocketAddr {
+        self.0.as_ref().expect("a server between restarts").address()
+    }
+
+    fn restart(&mut self, killed: bool) {
+        let server = self.0.take().expect("a server between restarts");
+        let kind = server.kind();
+        let home = if killed { server.kill() } else { server.stop() };
+        self.0 = Some(kind.start(home));
+    }
+}
+
 /// Runs a script on a fresh server.
-fn record(server: ServerUnderTest, script: &Script) -> Vec<StepRecord> {
+fn record(kind: ServerUnderTest, script: &Script) -> Vec<StepRecord> {
     let home = Home::new(&script.config).with_property("file.encoding", "UTF-8");
-    let mut server = server.start(home);
-    let records = run(server.address(), script);
-    if let Some(status) = server.ended() {
+    let mut running = Running(Some(kind.start(home)));
+    let records = run(&mut running, script);
+    if let Some(status) = running.server().ended() {
         panic!("the server ended with {status} under seed {}", script.seed);
     }
     records

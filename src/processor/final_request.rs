@@ -192,7 +192,7 @@ impl FinalRequestProcessor {
             }
         }
         drop(database);
-        state.stats.replied(&counts.replies);
+        state.stats.replied(counts.replies);
         state.add_in_process(-(finished.answered as i64));
         finished
     }

@@ -62,7 +62,7 @@ impl<'a> ReadBatch<'a> {
     /// Releases the lock.
     pub fn end(self) {
         drop(self.database);
-        self.state.stats.replied(&self.replies);
+        self.state.stats.replied(self.replies);
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use metrics::Histogram;
+
 use crate::proto::Millis;
-use crate::stats::{Run, ServerMetrics, Tally};
+use crate::stats::{ServerMetrics, Tally};
 
 /// Counts since the start or the last `srst`; written by all workers, a batch at a time.
 #[derive(Debug, Default)]
@@ -23,15 +25,12 @@ pub struct ServerStats {
 /// front of each.
 pub struct ReplyBatch<'a> {
     metrics: &'a ServerMetrics,
-    read_latencies: Run<'a>,
-    update_latencies: Run<'a>,
-    /// Replies and notifications.
-    packets: u64,
-    latencies: Tally,
+    reads: Latencies<'a>,
+    updates: Latencies<'a>,
+    /// Of replies and notifications.
     sizes: Tally,
     last_size: i64,
-    response_bytes: u64,
-    watch_bytes: u64,
+    watch_bytes: i64,
 }
 
 impl<'a> ReplyBatch<'a> {
@@ -39,49 +38,72 @@ impl<'a> ReplyBatch<'a> {
     pub fn new(metrics: &'a ServerMetrics) -> Self {
         Self {
             metrics,
-            read_latencies: Run::new(&metrics.readlatency),
-            update_latencies: Run::new(&metrics.updatelatency),
-            packets: 0,
-            latencies: Tally::default(),
+            reads: Latencies::new(&metrics.readlatency),
+            updates: Latencies::new(&metrics.updatelatency),
             sizes: Tally::default(),
             last_size: -1,
-            response_bytes: 0,
             watch_bytes: 0,
         }
     }
 
     /// A reply to a read, or to a request that became no transaction.
     pub fn read(&mut self, latency: Millis, bytes: usize) {
-        let latency = latency.max(0);
-        self.read_latencies.add(latency);
-        self.reply(latency, bytes);
+        self.reads.add(latency.max(0));
+        self.packet(bytes);
     }
 
     /// A reply to a transaction.
     pub fn update(&mut self, latency: Millis, bytes: usize) {
-        let latency = latency.max(0);
-        self.update_latencies.add(latency);
-        self.reply(latency, bytes);
+        self.updates.add(latency.max(0));
+        self.packet(bytes);
     }
 
     /// A notification.
     pub fn event(&mut self, bytes: usize) {
-        self.watch_bytes += bytes as u64;
-        self.packet(bytes);
-    }
-
-    fn reply(&mut self, latency: Millis, bytes: usize) {
-        self.latencies.add_many(latency, 1);
-        self.response_bytes += bytes as u64;
+        self.watch_bytes += bytes as i64;
         self.packet(bytes);
     }
 
     fn packet(&mut self, bytes: usize) {
         if bytes > 0 {
-            self.packets += 1;
             self.last_size = bytes as i64;
-            self.sizes.add_many(bytes as i64, 1);
+            self.sizes.add(bytes as i64);
         }
+    }
+}
+
+/// Latencies of replies of one kind. Most of a batch are equal, so they are recorded in runs.
+struct Latencies<'a> {
+    histogram: &'a Histogram,
+    all: Tally,
+    run_value: Millis,
+    run_count: u64,
+}
+
+impl<'a> Latencies<'a> {
+    fn new(histogram: &'a Histogram) -> Self {
+        Self { histogram, all: Tally::default(), run_value: 0, run_count: 0 }
+    }
+
+    fn add(&mut self, latency: Millis) {
+        if latency != self.run_value {
+            self.end_run();
+            self.run_value = latency;
+        }
+        self.run_count += 1;
+    }
+
+    fn end_run(&mut self) {
+        if self.run_count > 0 {
+            self.histogram.record_many(self.run_value as f64, self.run_count as usize);
+            self.all.add_many(self.run_value, self.run_count);
+            self.run_count = 0;
+        }
+    }
+
+    fn finish(mut self) -> Tally {
+        self.end_run();
+        self.all
     }
 }
 
@@ -117,22 +139,24 @@ impl ServerStats {
     }
 
     /// Replies and notifications were queued.
-    pub fn replied(&self, batch: &ReplyBatch<'_>) {
-        let (latencies, sizes) = (&batch.latencies, &batch.sizes);
+    pub fn replied(&self, batch: ReplyBatch<'_>) {
+        let ReplyBatch { metrics, reads, updates, sizes, last_size, watch_bytes } = batch;
+        let mut latencies = reads.finish();
+        latencies.merge(&updates.finish());
         if latencies.count() > 0 {
             self.count.fetch_add(latencies.count(), Ordering::Relaxed);
             self.total_latency.fetch_add(latencies.sum(), Ordering::Relaxed);
-            self.min_latency.fetch_min(latencies.min(), Ordering::Relaxed);
-            self.max_latency.fetch_max(latencies.max(), Ordering::Relaxed);
-            batch.metrics.response_bytes.increment(batch.response_bytes);
+            lower(&self.min_latency, latencies.min());
+            raise(&self.max_latency, latencies.max());
         }
-        if batch.watch_bytes > 0 {
-            batch.metrics.watch_bytes.increment(batch.watch_bytes);
+        if watch_bytes > 0 {
+            metrics.watch_bytes.increment(watch_bytes as u64);
         }
         if sizes.count() > 0 {
-            self.sent(batch.packets);
-            self.response_bytes_last.store(batch.last_size, Ordering::Relaxed);
-            self.response_bytes_max.fetch_max(sizes.max(), Ordering::Relaxed);
+            metrics.response_bytes.increment((sizes.sum() - watch_bytes) as u64);
+            self.sent(sizes.count());
+            self.response_bytes_last.store(last_size, Ordering::Relaxed);
+            raise(&self.response_bytes_max, sizes.max());
             let shorter = |min| (min < 0 || sizes.min() < min).then_some(sizes.min());
             let min = &self.response_bytes_min;
             let _ = min.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
@@ -181,5 +205,19 @@ impl ServerStats {
             load(&self.response_bytes_min),
             load(&self.response_bytes_max),
         )
+    }
+}
+
+/// Makes `value` no greater than `bound`; mostly it is not, and then nothing is written.
+fn lower(value: &AtomicI64, bound: i64) {
+    if bound < value.load(Ordering::Relaxed) {
+        value.fetch_min(bound, Ordering::Relaxed);
+    }
+}
+
+/// Makes `value` no less than `bound`.
+fn raise(value: &AtomicI64, bound: i64) {
+    if bound > value.load(Ordering::Relaxed) {
+        value.fetch_max(bound, Ordering::Relaxed);
     }
 }

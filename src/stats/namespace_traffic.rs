@@ -69,23 +69,32 @@ impl<'a> TrafficRun<'a> {
 
     /// A request moved so many bytes at `path`; on the root, which has no namespace, none count.
     pub fn add(&self, path: &str, bytes: usize) {
-        let Some(name) = top_namespace(path) else { return };
         let current = &mut *self.current.borrow_mut();
-        if name.as_bytes() != &current.name[..current.name_bytes] {
+        if !current.is_above(path) {
+            let Some(name) = top_namespace(path) else { return };
             current.flush(self.traffic);
             if name.len() > RUN_NAME_BYTES_MAX {
                 let mut tally = Tally::default();
-                tally.add_many(bytes as i64, 1);
+                tally.add(bytes as i64);
                 return self.traffic.merge(name, &tally);
             }
             current.name[..name.len()].copy_from_slice(name.as_bytes());
             current.name_bytes = name.len();
         }
-        current.tally.add_many(bytes as i64, 1);
+        current.tally.add(bytes as i64);
     }
 }
 
 impl Current {
+    /// Whether the first element of `path` is the name at hand.
+    fn is_above(&self, path: &str) -> bool {
+        let name = &self.name[..self.name_bytes];
+        let Some(rest) = path.as_bytes().get(1..) else { return false };
+        !name.is_empty()
+            && rest.starts_with(name)
+            && matches!(rest.get(name.len()), None | Some(b'/'))
+    }
+
     fn flush(&mut self, traffic: &NamespaceTraffic) {
         if self.tally.count() > 0 {
             let name = &self.name[..self.name_bytes];
@@ -114,7 +123,7 @@ mod tests {
             let run = TrafficRun::new(&traffic);
             let long = format!("/{long}/y");
             for (path, bytes) in
-                [("/a/b", 3), ("/a", 4), ("/b", 1), ("/a/c", 5), ("/", 9), (&*long, 7)]
+                [("/a/b", 3), ("/a", 4), ("/ab", 1), ("/a/c", 5), ("/", 9), (&*long, 7)]
             {
                 run.add(path, bytes);
             }
@@ -124,10 +133,10 @@ mod tests {
                 |(name, tally): (Box<str>, Tally)| (name.into_string(), tally.count(), tally.sum());
             traffic.tallies().into_iter().map(of).collect()
         };
-        let expected = [("a".into(), 3, 12), ("b".into(), 1, 1), (long.clone(), 1, 7)];
+        let expected = [("a".into(), 3, 12), ("ab".into(), 1, 1), (long.clone(), 1, 7)];
         assert_eq!(sums(&traffic), expected);
         traffic.reset();
-        assert_eq!(sums(&traffic), [("a".into(), 0, 0), ("b".into(), 0, 0), (long, 0, 0)]);
+        assert_eq!(sums(&traffic), [("a".into(), 0, 0), ("ab".into(), 0, 0), (long, 0, 0)]);
     }
 
     #[test]

@@ -16,6 +16,14 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// One more value.
+    pub fn add(&mut self, value: i64) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(value);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
     /// The same value, so many times.
     pub fn add_many(&mut self, value: i64, count: u64) {
         if count == 0 {

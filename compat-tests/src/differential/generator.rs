@@ -15,6 +15,9 @@ const SET_ACL: i32 = 7;
 /// Most requests in one write.
 const GROUP_MAX: usize = 12;
 
+/// How often the server is restarted in some scripts.
+const RESTARTS: usize = 2;
+
 /// Lines of zoo.cfg for every script: no session may expire and no node be reaped while it runs,
 /// for that would happen at another place of the order in each server.
 const STEADY: [&str; 4] = [
@@ -42,6 +45,7 @@ pub fn script(seed: u64, requests: usize) -> Script {
     if rng.per_mille(50) {
         config.push("skipACL=yes");
     }
+    let restarting = rng.per_mille(300);
     let mut generator = Generator {
         // Quotas are checked against what is applied, so what a group may still do is a race.
         group_max: if enforced_quotas { 1 } else { GROUP_MAX },
@@ -53,11 +57,21 @@ pub fn script(seed: u64, requests: usize) -> Script {
         closed: Vec::new(),
         sessions: 0,
     };
+    let mut restarts = if restarting { RESTARTS } else { 0 };
     let mut steps = Vec::new();
     let mut made = 0;
     while made < requests {
-        let step = generator.step();
-        made += step.requests();
+        let step = match restarts > 0 && made >= requests / (restarts + 1) {
+            true => {
+                restarts -= 1;
+                generator.restart()
+            }
+            false => generator.step(),
+        };
+        made += match step {
+            Step::Drop { .. } | Step::Restart { .. } => 0,
+            _ => step.requests().len().max(1),
+        };
         steps.push(step);
     }
     Script { seed, config, steps }
@@ -109,6 +123,11 @@ impl Generator {
             7 => self.garbage(slot),
             _ => self.inline_request(slot),
         }
+    }
+
+    fn restart(&mut self) -> Step {
+        self.slots.iter_mut().for_each(|slot| *slot = None);
+        Step::Restart { killed: self.rng.per_mille(500) }
     }
 
     fn group(&mut self, slot: usize) -> Step {
@@ -427,11 +446,27 @@ fn damage(rng: &mut Rng, draft: &mut Draft) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn a_seed_gives_one_script_and_another_seed_another() {
         assert_eq!(script(5, 300), script(5, 300));
         assert_ne!(script(5, 300).steps, script(6, 300).steps);
+    }
+
+    #[test]
+    fn ten_scripts_hold_every_operation_and_restarts() {
+        let scripts: Vec<Script> = (1..=10).map(|seed| script(seed, 2000)).collect();
+        let steps = || scripts.iter().flat_map(|script| &script.steps);
+        let sent: HashSet<i32> =
+            steps().flat_map(Step::requests).map(|request| request.opcode).collect();
+        let all =
+            (1..=9).chain(11..=12).chain(14..=19).chain(21..=22).chain(100..=107).chain([-11]);
+        let missing: Vec<i32> = all.filter(|opcode| !sent.contains(opcode)).collect();
+        assert_eq!(missing, [], "opcodes that no script sends");
+        assert!(steps().any(|step| matches!(step, Step::Restart { killed: true })));
+        assert!(steps().any(|step| matches!(step, Step::Restart { killed: false })));
     }
 }

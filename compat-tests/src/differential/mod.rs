@@ -24,5 +24,5 @@ pub use compare::{Difference, differences};
 pub use generator::script;
 pub use minimise::minimise;
 pub use normaliser::Normaliser;
-pub use runner::{Observed, StepRecord, run};
+pub use runner::{Observed, Restart, StepRecord, run};
 pub use script::{Request, Script, Step};

@@ -58,10 +58,19 @@ impl fmt::Display for Observed {
 /// What every connection saw in one step, by slot; a slot that saw nothing is left out.
 pub type StepRecord = Vec<(usize, Vec<Observed>)>;
 
+/// A server that a script can restart.
+pub trait Restart {
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+
+    /// Ends it, with SIGKILL or with SIGTERM, and starts it again on its data.
+    fn restart(&mut self, killed: bool);
+}
+
 /// Runs the script; gives one record for each of its steps.
-pub fn run(address: SocketAddr, script: &Script) -> Vec<StepRecord> {
+pub fn run(server: &mut impl Restart, script: &Script) -> Vec<StepRecord> {
     let mut runner = Runner {
-        address,
+        server,
         connections: HashMap::new(),
         sessions: HashMap::new(),
         normaliser: Normaliser::default(),
@@ -69,20 +78,24 @@ pub fn run(address: SocketAddr, script: &Script) -> Vec<StepRecord> {
     script.steps.iter().map(|step| runner.step(step)).collect()
 }
 
-struct Runner {
-    address: SocketAddr,
+struct Runner<'a, S> {
+    server: &'a mut S,
     connections: HashMap<usize, Connection>,
     /// Id and password of each session that the script opened and the server granted.
     sessions: HashMap<usize, (i64, Vec<u8>)>,
     normaliser: Normaliser,
 }
 
-impl Runner {
+impl<S: Restart> Runner<'_, S> {
     fn step(&mut self, step: &Step) -> StepRecord {
         let mut seen: HashMap<usize, Vec<Observed>> = HashMap::new();
         match step {
             Step::Drop { slot } => {
                 self.connections.remove(slot);
+            }
+            Step::Restart { killed } => {
+                self.connections.clear();
+                self.server.restart(*killed);
             }
             Step::Garbage { slot, bytes } => {
                 if let Some(connection) = self.connections.get_mut(slot) {
@@ -97,8 +110,8 @@ impl Runner {
             }
             Step::Connect { slot, hello, then } => {
                 self.connections.remove(slot);
-                let mut connection =
-                    Connection::open(self.address, PATIENCE).expect("a server that accepts");
+                let mut connection = Connection::open(self.server.address(), PATIENCE)
+                    .expect("a server that accepts");
                 connection.send(&[self.hello_frame(hello), frames(then)].concat());
                 self.connections.insert(*slot, connection);
                 let mut observed = vec![self.connected(*slot, hello)];
@@ -108,10 +121,11 @@ impl Runner {
                 seen.insert(*slot, observed);
             }
         }
-        if let Some(observed) = seen.get_mut(&step.slot())
+        if let Some(slot) = step.slot()
+            && let Some(observed) = seen.get_mut(&slot)
             && announces_close(step, observed)
         {
-            observed.extend(self.last_words(step.slot()));
+            observed.extend(self.last_words(slot));
         }
         self.barrier(&mut seen);
         if ends_session(step) {
@@ -271,12 +285,7 @@ fn id_and_password(frame: &[u8]) -> Option<(i64, Vec<u8>)> {
 
 /// Whether a session's ephemerals may go in this step, in the order of a Java hash set.
 fn ends_session(step: &Step) -> bool {
-    let requests = match step {
-        Step::Connect { then, .. } => then,
-        Step::Send { requests, .. } => requests,
-        Step::Garbage { .. } | Step::Drop { .. } => return false,
-    };
-    requests.iter().any(|request| request.opcode == CLOSE_SESSION)
+    step.requests().iter().any(|request| request.opcode == CLOSE_SESSION)
 }
 
 /// Whether the answers to a step say that the server closes the connection next; it takes a moment

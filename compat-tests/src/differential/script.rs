@@ -109,26 +109,30 @@ pub enum Step {
         /// The connection.
         slot: usize,
     },
+    /// Ends the server and starts it again on its data; all connections are gone then.
+    Restart {
+        /// With SIGKILL instead of SIGTERM.
+        killed: bool,
+    },
 }
 
 impl Step {
     /// The connection that it acts on.
-    pub fn slot(&self) -> usize {
+    pub fn slot(&self) -> Option<usize> {
         match self {
             Self::Connect { slot, .. }
             | Self::Send { slot, .. }
             | Self::Garbage { slot, .. }
-            | Self::Drop { slot } => *slot,
+            | Self::Drop { slot } => Some(*slot),
+            Self::Restart { .. } => None,
         }
     }
 
-    /// How many requests it sends.
-    pub fn requests(&self) -> usize {
+    /// The requests that it sends, but for a connect request.
+    pub fn requests(&self) -> &[Request] {
         match self {
-            Self::Connect { then, .. } => 1 + then.len(),
-            Self::Send { requests, .. } => requests.len(),
-            Self::Garbage { .. } => 1,
-            Self::Drop { .. } => 0,
+            Self::Connect { then: requests, .. } | Self::Send { requests, .. } => requests,
+            Self::Garbage { .. } | Self::Drop { .. } | Self::Restart { .. } => &[],
         }
     }
 }
@@ -148,6 +152,8 @@ impl fmt::Display for Step {
                 write!(f, "connection {slot} sends the bytes {}", bytes.escape_ascii())
             }
             Self::Drop { slot } => write!(f, "connection {slot} is dropped by its client"),
+            Self::Restart { killed: true } => f.write_str("the server is killed and started"),
+            Self::Restart { killed: false } => f.write_str("the server is stopped and started"),
         }
     }
 }

@@ -83,9 +83,9 @@ fn quotas(tree: &DataTree) -> [BTreeMap<String, i64>; 4] {
         let Some(namespace) = top_namespace(path) else { continue };
         let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
         let values = [
-            limit(limits.count_hard_limit(), limits.count()),
             limit(limits.byte_hard_limit(), limits.bytes()),
             used.count(),
+            limit(limits.count_hard_limit(), limits.count()),
             used.bytes(),
         ];
         for (sums, value) in sums.iter_mut().zip(values) {

@@ -162,9 +162,9 @@ pub const ADVANCED_SUMMARIES: [&str; 23] = [
 
 /// Gauges per first element of a path, of the quotas there are (`QuotaMetricsUtils`).
 pub const QUOTA_GAUGE_SETS: [&str; 4] = [
-    "quota_count_limit_per_namespace",
     "quota_bytes_limit_per_namespace",
     "quota_count_usage_per_namespace",
+    "quota_count_limit_per_namespace",
     "quota_bytes_usage_per_namespace",
 ];
 
