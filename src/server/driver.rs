@@ -81,17 +81,22 @@ impl Driver {
         self.engine.throttled() == 0 || now >= stops_at
     }
 
+    /// Carries out effects and what comes of them. If the log fails, those who wait are told first.
     fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), LogError> {
+        self.try_carry_out(effects).inspect_err(|_| {
+            effects.clear();
+            self.engine.step(clock::now(), Input::LogFailed, effects);
+            effects.drain(..).for_each(carry_out_last);
+        })
+    }
+
+    fn try_carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), LogError> {
         let mut more = Vec::new();
         while !effects.is_empty() {
             for effect in effects.drain(..) {
                 match effect {
                     Effect::Append { batch, since } => {
-                        if let Err(error) = self.write(&batch, since) {
-                            self.engine.step(clock::now(), Input::LogFailed, &mut more);
-                            more.drain(..).for_each(carry_out_last);
-                            return Err(error);
-                        }
+                        self.write(&batch, since)?;
                         if let Some(zxid) = batch.last_zxid() {
                             drop(batch);
                             self.engine.step(clock::now(), Input::Flushed(zxid), &mut more);

@@ -1,5 +1,6 @@
 //! Starts a server and runs it until it is told to stop (`ZooKeeperServerMain`, `QuorumPeerMain`).
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,7 +140,7 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     let local = factory.local_addr()?;
     context.admin.set_client_port(local.port());
     factory.start(worker_count())?;
-    announce(&config, local.port());
+    announce(&config, local);
 
     wait_for_end(&driver)?;
     is_stopping.store(true, Ordering::Release);
@@ -170,12 +171,18 @@ fn take_timed_snapshot(
 }
 
 /// The one line that says where the server is and how to use it.
-fn announce(config: &ServerConfig, port: u16) {
+fn announce(config: &ServerConfig, local: SocketAddr) {
+    let host = match local.ip().to_canonical() {
+        ip if ip.is_unspecified() => "127.0.0.1".into(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let port = local.port();
     let data_dir = std::path::absolute(&config.storage.data_dir)
         .unwrap_or_else(|_| config.storage.data_dir.clone());
     println!(
         "Gamekeeper listens on port {port} and keeps its data in {}; connect with: \
-         gamekeeper cli -server 127.0.0.1:{port}",
+         bin/zkCli.sh -server {host}:{port}",
         data_dir.display()
     );
 }
