@@ -26,6 +26,9 @@ const SPARE_FILES: u64 = 200;
 /// The most that any of this may add to the resident memory of this server, in bytes.
 const GROWTH_MAX: u64 = 256 << 20;
 
+/// The longest frame that a client may send (`jute.maxbuffer`), in bytes.
+const FRAME_BYTES_MAX: usize = 0x000f_ffff;
+
 const EXISTS: i32 = 3;
 const CREATE: i32 = 1;
 const GET_DATA: i32 = 4;
@@ -141,6 +144,25 @@ fn a_four_letter_word_is_one_only_at_the_start() {
     stream.read_to_string(&mut answer).expect("an answer, then the end");
     assert_eq!(answer, "imok");
     assert_serves(&mut server);
+}
+
+#[test]
+fn the_longest_frame_is_served_and_a_longer_one_is_not() {
+    let server = start();
+    let mut connection = open_session(server.address());
+    let create = open_acl(Body::new().text("/n").bytes(None)).int(0).into_bytes();
+    connection.request(1, CREATE, &create);
+    assert_eq!(error_of(&connection.receive()), Some(0));
+    // Header, path, length of the data and version.
+    let data = vec![7; FRAME_BYTES_MAX - 8 - 6 - 4 - 4];
+    let body = Body::new().text("/n").bytes(Some(&data)).int(-1).into_bytes();
+    connection.request(2, SET_DATA, &body);
+    assert_eq!(error_of(&connection.receive()), Some(0));
+    connection.request(3, GET_DATA, &Body::new().text("/n").byte(0).into_bytes());
+    let Received::Frame(reply) = connection.receive() else { panic!("no answer to getData") };
+    assert_eq!(reply.len(), 16 + 4 + data.len() + 68, "header, data and stat");
+    connection.request(4, SET_DATA, &[&body[..], &[0]].concat());
+    assert_eq!(connection.receive(), Received::Closed, "one byte more than jute.maxbuffer");
 }
 
 #[test]

@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use compat_tests::raw_client::{RawClient, mode, op, open_acl};
-use compat_tests::server::{Home, ServerUnderTest};
-use compat_tests::tree_dump;
-use jute::SetDataRequest;
+use compat_tests::raw_client::{RawClient, Reply, mode, op, open_acl};
+use compat_tests::server::{Home, Server, ServerUnderTest};
+use jute::{GetDataRequest, GetDataResponse, SetDataRequest};
 
 const WRITERS: usize = 4;
 /// Requests on the way per writer.
@@ -26,13 +25,16 @@ fn kills() -> usize {
     kills.unwrap_or(20)
 }
 
-/// Creates and changes nodes of its own until the connection breaks; gives path -> data of all
-/// that was acknowledged, and path -> data of what was sent without an answer.
-fn write(address: SocketAddr, name: &str, acked: &AtomicUsize) -> [BTreeMap<String, String>; 2] {
-    let mut done = BTreeMap::new();
+/// Path -> data of the last write there.
+type Writes = BTreeMap<String, String>;
+
+/// Creates and changes nodes of its own until the connection breaks; gives what was acknowledged,
+/// and what was sent without an answer.
+fn write(address: SocketAddr, name: &str, acked: &AtomicUsize) -> [Writes; 2] {
+    let mut done = Writes::new();
     // The kill may come first: the others have written enough.
     let Ok(mut client) = RawClient::connect(address, 30_000) else {
-        return [done, BTreeMap::new()];
+        return [done, Writes::new()];
     };
     let mut sent: Vec<(String, String)> = Vec::new();
     for number in 0.. {
@@ -67,12 +69,39 @@ fn write(address: SocketAddr, name: &str, acked: &AtomicUsize) -> [BTreeMap<Stri
     [done, sent.into_iter().collect()]
 }
 
+/// Panics unless each node has its data or, where it has `unanswered` data too, that: it may have
+/// been applied with the answer still on the way. Gives what the unanswered nodes have now.
+fn check(server: &Server, wanted: &Writes, unanswered: &Writes) -> Writes {
+    let paths: Vec<&String> = wanted.keys().chain(unanswered.keys()).collect();
+    let mut client = RawClient::connect(server.address(), 30_000).expect("a session to read by");
+    let mut now = Writes::new();
+    let request = |client: &mut RawClient, index: usize| {
+        let path = paths[index].as_str().into();
+        client.queue(op::GET_DATA, &GetDataRequest { path, watch: false });
+    };
+    let each = |index: usize, reply: Reply| {
+        let path = paths[index];
+        let found = (reply.header.err == 0).then(|| reply.record::<GetDataResponse<'_>>());
+        let found = found.map(|got| String::from_utf8_lossy(got.data.expect("data")).into_owned());
+        let (wanted, later) = (wanted.get(path), unanswered.get(path));
+        if found.is_none() || (found.as_ref() != wanted && found.as_ref() != later) {
+            assert!(wanted.is_none(), "{path} has {found:?}, not {wanted:?} or {later:?}");
+        }
+        if let (Some(_), Some(found)) = (later, found) {
+            now.insert(path.clone(), found);
+        }
+    };
+    client.pipeline(paths.len(), 1000, request, each).expect("answers");
+    client.close().expect("the session to read by is closed");
+    now
+}
+
 #[test]
 fn every_acknowledged_write_survives_kill_9() {
     let kind = ServerUnderTest::from_env();
     // Small logs and snapshots, so that kills also meet their making.
     let mut home = Home::new(&["snapCount=500", "preAllocSize=256"]);
-    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    let mut all = Writes::new();
     let mut total = 0;
     for round in 0..kills() {
         let server = kind.start(home);
@@ -80,7 +109,7 @@ fn every_acknowledged_write_survives_kill_9() {
         let acked = AtomicUsize::new(0);
         // Spread over the range by the golden ratio: each round's kill comes at another point.
         let until = ACKED_MIN + (round * 2472) % ACKED_SPREAD;
-        let mut unanswered = BTreeMap::new();
+        let (mut written, mut unanswered) = (Writes::new(), Writes::new());
         home = thread::scope(|scope| {
             let writers: Vec<_> = (0..WRITERS)
                 .map(|writer| {
@@ -95,30 +124,20 @@ fn every_acknowledged_write_survives_kill_9() {
             let home = server.kill();
             for writer in writers {
                 let [done, sent] = writer.join().expect("a writer");
-                all.extend(done);
+                written.extend(done);
                 unanswered.extend(sent);
             }
             home
         });
+        assert!(!written.is_empty(), "no write was acknowledged in round {round}");
         total += acked.into_inner();
-        assert!(total > 0, "no write was acknowledged");
         let server = kind.start(home);
-        let nodes = tree_dump::nodes(&server);
-        for (path, data) in &all {
-            let line = nodes.get(path).unwrap_or_else(|| panic!("{path} lost in round {round}"));
-            let has = |data: &str| line.starts_with(&format!("data=\"{data}\" "));
-            // A later write may have been applied with its answer still on the way.
-            let later = unanswered.get(path);
-            let known = has(data) || later.is_some_and(|later| has(later));
-            assert!(known, "{path} has not {data} in round {round}: {line}");
-        }
-        // What was not acknowledged may be there or not; the next rounds know it as it is.
-        for (path, line) in nodes {
-            if let Some((data, _)) = line.strip_prefix("data=\"").and_then(|l| l.split_once('"'))
-                && unanswered.contains_key(&path)
-            {
-                all.insert(path, data.into());
-            }
+        let now = check(&server, &written, &unanswered);
+        all.extend(written);
+        // What was not acknowledged may be there or not; from here on it must stay as it is.
+        all.extend(now);
+        if round + 1 == kills() {
+            check(&server, &all, &Writes::new());
         }
         home = server.stop();
     }

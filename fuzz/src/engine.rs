@@ -81,6 +81,7 @@ impl World {
                 snap_count: 100_000,
                 snap_bytes: None,
                 flush_delay_ms: 0,
+                poll_ms: 0,
                 batch_max: 7,
             },
             containers: ContainerOptions {

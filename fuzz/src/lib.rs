@@ -13,9 +13,9 @@ use gamekeeper::auth::{AuthOptions, Identity, ProviderRegistry};
 use gamekeeper::client::wire;
 use gamekeeper::persistence::{LogScan, Tail};
 use gamekeeper::processor::ZkDatabase;
-use gamekeeper::proto::{Perms, TxnEntry, path};
+use gamekeeper::proto::{Perms, TxnEntry, frame, path};
 use gamekeeper::server::config::{ConfigError, Properties, QuorumServer, ServerConfig, ZooCfg};
-use gamekeeper::server::net::frames;
+use gamekeeper::server::net::opening::{ConnectFrame, opening};
 use gamekeeper::tree::quota::{QuotaNode, StatsTrack};
 use gamekeeper::tree::{DataTree, EphemeralRules, TreeOptions};
 use jute::{Acl, Id, Record, RecordVisitor};
@@ -73,12 +73,12 @@ pub fn jute_records(bytes: &[u8]) {
 /// What a server reads first from a client: a four-letter word or frames.
 pub fn server_frames(bytes: &[u8]) {
     let mut input = BytesMut::from(bytes);
-    let _ = frames::opening(&input);
+    let _ = opening(&input);
     let mut before = input.len();
-    while let Ok(Some(frame)) = frames::next_frame(&mut input, FRAME_BYTES_MAX) {
+    while let Ok(Some(frame)) = frame::next_frame(&mut input, FRAME_BYTES_MAX) {
         assert_eq!(frame.len() + 4 + input.len(), before, "a frame and its length are taken");
         before = input.len();
-        if let Ok(connect) = frames::ConnectFrame::decode(&frame) {
+        if let Ok(connect) = ConnectFrame::decode(&frame) {
             assert!(connect.password.len() <= frame.len());
         }
         let _ = gamekeeper::op::multi::decode(&frame, FRAME_BYTES_MAX);

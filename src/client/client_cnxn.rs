@@ -24,6 +24,7 @@ use super::error::{CONNECTION_LOSS, REQUEST_TIMEOUT};
 use super::watch_table::{Registration, WatchTable};
 use super::wire;
 use super::{ClientError, ConnectString, WatchedEvent, WatchedKind, WatchedState};
+use crate::proto::frame::put_frame;
 use crate::proto::{ErrorCode, OpCode, SessionId, WatcherType, Xid, Zxid};
 
 /// How to reach the service.
@@ -352,7 +353,7 @@ impl Shared {
             self.changed.notify_all();
         }
         let mut frame = BytesMut::new();
-        wire::put_frame(&mut frame, |out| {
+        put_frame(&mut frame, |out| {
             jute::RequestHeader { xid: packet.xid, kind: op.code() }.write(out);
             put_body(out);
         });

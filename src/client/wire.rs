@@ -4,14 +4,14 @@
 //! A frame is an `int` length and that many bytes. Callers append requests to a [`BytesMut`] they
 //! write out themselves, read into another one, and take whole frames from it with [`next_frame`].
 
-use byteorder::{BigEndian, ByteOrder};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use jute::{
     ConnectRequest, ConnectResponse, Field, JuteError, Reader, ReplyHeader, RequestHeader,
     WatcherEvent,
 };
 use thiserror::Error;
 
+use crate::proto::frame::{self, BadLength, put_frame};
 use crate::proto::{OpCode, SessionId, Xid, Zxid};
 
 /// xid of a notification.
@@ -83,33 +83,12 @@ pub fn put_connect_request(out: &mut BytesMut, connect: &ConnectRequest<'_>) {
     put_frame(out, |out| connect.write(out));
 }
 
-/// Appends the frame whose body `put_body` writes.
-pub fn put_frame(out: &mut BytesMut, put_body: impl FnOnce(&mut BytesMut)) {
-    let start = out.len();
-    out.put_i32(0);
-    put_body(out);
-    let length = i32::try_from(out.len() - start - 4).expect("a request is shorter than 2 GiB");
-    BigEndian::write_i32(&mut out[start..], length);
-}
-
 /// Takes the first whole frame out of `input`, without its length; `None` if more bytes are needed.
-/// Memory for the rest of a frame is reserved only once its length is known to be at most
-/// `max_bytes`.
 pub fn next_frame(input: &mut BytesMut, max_bytes: usize) -> Result<Option<Bytes>, WireError> {
-    if input.len() < 4 {
-        return Ok(None);
+    match frame::next_frame(input, max_bytes) {
+        Ok(frame) => Ok(frame.map(BytesMut::freeze)),
+        Err(BadLength(length)) => Err(WireError::FrameLength { length, max_bytes }),
     }
-    let length = BigEndian::read_i32(input);
-    let body = match usize::try_from(length) {
-        Ok(body) if body <= max_bytes => body,
-        _ => return Err(WireError::FrameLength { length, max_bytes }),
-    };
-    if input.len() < 4 + body {
-        input.reserve(4 + body - input.len());
-        return Ok(None);
-    }
-    input.advance(4);
-    Ok(Some(input.split_to(body).freeze()))
 }
 
 /// A session as the server granted it.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foldhash::HashMap;
 use jute::{ConnectResponse, Field, Ustring};
 
@@ -14,6 +14,7 @@ use crate::processor::{
     ClientRequest, FinalRequestProcessor, Finished, Pending, PrepOptions, PrepRequestProcessor,
     Prepared, RequestKind, ServerState, SnapshotPolicy, SyncRequestProcessor, classify,
 };
+use crate::proto::frame::put_frame;
 use crate::proto::{ErrorCode, Millis, OpCode, SessionId, Zxid};
 use crate::session::{
     Arrival, ClientCnxn, CnxnSession, PASSWORD_BYTES, SessionTracker, check_password, password,
@@ -414,13 +415,13 @@ fn answer_connect(attempt: &ConnectAttempt, session: Option<SessionId>) {
         passwd: Some(&passwd),
         read_only: false,
     };
-    let mut frame = vec![0; 4];
-    response.write(&mut frame);
-    if !attempt.has_read_only {
-        frame.pop();
-    }
-    let len = (frame.len() - 4) as i32;
-    frame[..4].copy_from_slice(&len.to_be_bytes());
+    let mut frame = BytesMut::new();
+    put_frame(&mut frame, |out| {
+        response.write(out);
+        if !attempt.has_read_only {
+            out.truncate(out.len() - 1);
+        }
+    });
     attempt.cnxn.outbox().raw(&frame);
     if session.is_some() {
         attempt.cnxn.set_established();

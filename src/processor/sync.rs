@@ -27,6 +27,9 @@ pub struct SnapshotPolicy {
     pub snap_bytes: Option<i64>,
     /// How long a batch may wait for more, in milliseconds (`flushDelay`).
     pub flush_delay_ms: Millis,
+    /// How long a waiting batch waits for the next transaction, in milliseconds
+    /// (`maxWriteQueuePollTime`).
+    pub poll_ms: Millis,
     /// Transactions that make a batch full (`maxBatchSize`).
     pub batch_max: usize,
 }
@@ -39,6 +42,7 @@ pub struct SyncRequestProcessor {
     /// A batch that was applied, to be filled again.
     spare: Option<LogBatch>,
     batch_since: Millis,
+    last_added: Millis,
     txns_since_snapshot: i64,
     bytes_since_snapshot: i64,
     /// The random part of both thresholds.
@@ -55,6 +59,7 @@ impl SyncRequestProcessor {
             batch: LogBatch::default(),
             spare: None,
             batch_since: 0,
+            last_added: 0,
             txns_since_snapshot: 0,
             bytes_since_snapshot: 0,
             random_count: 0,
@@ -74,6 +79,7 @@ impl SyncRequestProcessor {
         if self.batch.count() == 1 {
             self.batch_since = now;
         }
+        self.last_added = now;
         self.txns_since_snapshot += 1;
         self.bytes_since_snapshot += bytes as i64;
     }
@@ -83,20 +89,25 @@ impl SyncRequestProcessor {
         if self.batch.is_empty() {
             return false;
         }
-        let delay = self.policy.flush_delay_ms;
         self.batch.count() >= self.policy.batch_max
             || self.batch.bytes().len() >= BATCH_BYTES_MAX
-            || if delay > 0 { now >= self.batch_since + delay } else { is_idle }
+            || if self.policy.flush_delay_ms > 0 { now >= self.patience() } else { is_idle }
     }
 
     /// When [`Self::is_due`] may next say so by itself.
     pub fn deadline(&self) -> Option<Millis> {
-        (!self.batch.is_empty()).then_some(self.batch_since + self.policy.flush_delay_ms)
+        (!self.batch.is_empty()).then_some(self.patience())
     }
 
     /// When the first entry of the batch was written.
     pub fn batch_since(&self) -> Millis {
         self.batch_since
+    }
+
+    /// Until when the batch may wait.
+    fn patience(&self) -> Millis {
+        let SnapshotPolicy { flush_delay_ms, poll_ms, .. } = self.policy;
+        (self.batch_since + flush_delay_ms).min(self.last_added + poll_ms)
     }
 
     /// Takes the batch for writing.

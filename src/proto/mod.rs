@@ -2,6 +2,7 @@
 
 mod create_mode;
 mod error_code;
+pub mod frame;
 mod ids;
 pub mod java;
 mod opcode;

@@ -291,6 +291,7 @@ fn engine_options(config: &ServerConfig) -> EngineOptions {
             snap_count: i64::from(storage.snap_count),
             snap_bytes: storage.snap_size_limit_bytes.map(|bytes| bytes as i64),
             flush_delay_ms: storage.flush_delay_ms,
+            poll_ms: storage.max_write_queue_poll_time_ms,
             batch_max: usize::try_from(storage.max_batch_size)
                 .ok()
                 .filter(|batch| *batch > 0)

@@ -19,6 +19,9 @@ use super::data_tree::DataTree;
 use super::digest;
 use crate::proto::Zxid;
 
+/// Records there is room for while none waits; what a burst of large multis took is given back.
+const EMPTY_CAPACITY_MAX: usize = 16 << 10;
+
 /// A node as it will be after a transaction (`ZooKeeperServer.ChangeRecord`).
 #[derive(Debug, Clone)]
 pub struct ChangeRecord {
@@ -170,6 +173,10 @@ impl OutstandingChanges {
             if self.by_path.get(&path).is_some_and(|pending| pending.zxid <= zxid) {
                 self.by_path.remove(&path);
             }
+        }
+        if self.in_order.is_empty() && self.by_path.capacity() > EMPTY_CAPACITY_MAX {
+            self.by_path = HashMap::default();
+            self.in_order = VecDeque::new();
         }
     }
 

@@ -34,7 +34,8 @@ public final class Recipes {
 
     private static String address;
 
-    private Recipes() {}
+    private Recipes() {
+    }
 
     private interface Work {
         void run(CuratorFramework client, int number) throws Exception;
@@ -61,7 +62,8 @@ public final class Recipes {
     }
 
     private static CuratorFramework client() {
-        CuratorFramework client = CuratorFrameworkFactory.newClient(address, 30000, 15000, new ExponentialBackoffRetry(100, 5));
+        CuratorFramework client = CuratorFrameworkFactory.newClient(
+            address, 30000, 15000, new ExponentialBackoffRetry(100, 5));
         client.start();
         return client;
     }
@@ -130,7 +132,8 @@ public final class Recipes {
         AtomicInteger inside = new AtomicInteger();
         AtomicInteger crowded = new AtomicInteger();
         together((client, number) -> {
-            InterProcessSemaphoreV2 semaphore = new InterProcessSemaphoreV2(client, "/semaphore", 2);
+            InterProcessSemaphoreV2 semaphore =
+                new InterProcessSemaphoreV2(client, "/semaphore", 2);
             for (int round = 0; round < 10; round++) {
                 Lease lease = semaphore.acquire();
                 crowded.addAndGet(inside.incrementAndGet() <= 2 ? 0 : 1);
@@ -151,19 +154,22 @@ public final class Recipes {
                     wrong.incrementAndGet();
                 }
                 leaders.incrementAndGet();
-                if (!latch.hasLeadership() || !latch.getLeader().getId().equals("client " + number)) {
+                if (!latch.hasLeadership()
+                    || !latch.getLeader().getId().equals("client " + number)) {
                     wrong.incrementAndGet();
                 }
             }
         });
-        say("leader latch: %d led one after the other, %d things wrong", leaders.get(), wrong.get());
+        say("leader latch: %d led one after the other, %d things wrong", leaders.get(),
+            wrong.get());
     }
 
     private static void barriers() throws Exception {
         AtomicInteger arrived = new AtomicInteger();
         AtomicInteger early = new AtomicInteger();
         together((client, number) -> {
-            DistributedDoubleBarrier barrier = new DistributedDoubleBarrier(client, "/double-barrier", CLIENTS);
+            DistributedDoubleBarrier barrier =
+                new DistributedDoubleBarrier(client, "/double-barrier", CLIENTS);
             arrived.incrementAndGet();
             boolean entered = barrier.enter(WAIT_SECONDS, TimeUnit.SECONDS);
             early.addAndGet(entered && arrived.get() == CLIENTS ? 0 : 1);
@@ -206,18 +212,21 @@ public final class Recipes {
                 }
             }
         });
-        say("queue: %d taken, %d of them different", taken.size(), taken.stream().distinct().count());
+        say("queue: %d taken, %d of them different", taken.size(),
+            taken.stream().distinct().count());
     }
 
     private static void counter() throws Exception {
         together((client, number) -> {
-            DistributedAtomicLong counter = new DistributedAtomicLong(client, "/counter", new ExponentialBackoffRetry(5, 25));
+            DistributedAtomicLong counter =
+                new DistributedAtomicLong(client, "/counter", new ExponentialBackoffRetry(5, 25));
             for (int added = 0; added < 20;) {
                 added += counter.increment().succeeded() ? 1 : 0;
             }
         });
         try (CuratorFramework client = client()) {
-            DistributedAtomicLong counter = new DistributedAtomicLong(client, "/counter", new ExponentialBackoffRetry(5, 25));
+            DistributedAtomicLong counter =
+                new DistributedAtomicLong(client, "/counter", new ExponentialBackoffRetry(5, 25));
             say("counter: %d", counter.get().postValue());
         }
     }
@@ -228,21 +237,25 @@ public final class Recipes {
             other.create().creatingParentsIfNeeded().forPath("/cached/before", "1".getBytes());
             CountDownLatch ready = new CountDownLatch(1);
             CuratorCache cache = CuratorCache.build(client, "/cached");
-            cache.listenable().addListener(new org.apache.curator.framework.recipes.cache.CuratorCacheListener() {
-                @Override
-                public void event(Type type, org.apache.curator.framework.recipes.cache.ChildData old, org.apache.curator.framework.recipes.cache.ChildData data) {
-                    if (ready.getCount() == 0) {
-                        seen.add(type + " " + (data == null ? old : data).getPath());
+            cache.listenable().addListener(
+                new org.apache.curator.framework.recipes.cache.CuratorCacheListener() {
+                    @Override
+                    public void event(Type type,
+                        org.apache.curator.framework.recipes.cache.ChildData old,
+                        org.apache.curator.framework.recipes.cache.ChildData data) {
+                        if (ready.getCount() == 0) {
+                            seen.add(type + " " + (data == null ? old : data).getPath());
+                        }
                     }
-                }
 
-                @Override
-                public void initialized() {
-                    ready.countDown();
-                }
-            });
+                    @Override
+                    public void initialized() {
+                        ready.countDown();
+                    }
+                });
             cache.start();
-            say("cache: ready %s, of %d nodes", ready.await(WAIT_SECONDS, TimeUnit.SECONDS), cache.size());
+            say("cache: ready %s, of %d nodes", ready.await(WAIT_SECONDS, TimeUnit.SECONDS),
+                cache.size());
             other.create().forPath("/cached/new");
             show("cache", seen, 1);
             other.setData().forPath("/cached/new", "2".getBytes());
@@ -251,7 +264,8 @@ public final class Recipes {
             show("cache", seen, 1);
             other.delete().deletingChildrenIfNeeded().forPath("/cached/new");
             show("cache", seen, 2);
-            say("cache: data \"%s\", %d nodes", new String(cache.get("/cached/before").get().getData()), cache.size());
+            say("cache: data \"%s\", %d nodes",
+                new String(cache.get("/cached/before").get().getData()), cache.size());
             cache.close();
         }
     }
@@ -285,9 +299,11 @@ public final class Recipes {
 
     private static void nodes() throws Exception {
         try (CuratorFramework client = client(); CuratorFramework other = client()) {
-            PersistentNode node = new PersistentNode(client, CreateMode.EPHEMERAL, false, "/kept", "here".getBytes());
+            PersistentNode node =
+                new PersistentNode(client, CreateMode.EPHEMERAL, false, "/kept", "here".getBytes());
             node.start();
-            say("persistent node: there %s", node.waitForInitialCreate(WAIT_SECONDS, TimeUnit.SECONDS));
+            say("persistent node: there %s",
+                node.waitForInitialCreate(WAIT_SECONDS, TimeUnit.SECONDS));
             other.delete().forPath("/kept");
             boolean back = false;
             for (int tries = 0; tries < 300 && !back; tries++) {
@@ -298,11 +314,13 @@ public final class Recipes {
             node.close();
             PersistentTtlNode ttl = new PersistentTtlNode(client, "/kept-ttl", 600000, new byte[0]);
             ttl.start();
-            say("persistent TTL node: there %s", ttl.waitForInitialCreate(WAIT_SECONDS, TimeUnit.SECONDS));
+            say("persistent TTL node: there %s",
+                ttl.waitForInitialCreate(WAIT_SECONDS, TimeUnit.SECONDS));
             ttl.close();
             GroupMember member = new GroupMember(client, "/group", "me", "hello".getBytes());
             member.start();
-            for (int tries = 0; tries < 300 && other.checkExists().forPath("/group/me") == null; tries++) {
+            for (int tries = 0; tries < 300 && other.checkExists().forPath("/group/me") == null;
+                tries++) {
                 Thread.sleep(100);
             }
             say("group member: \"%s\"", new String(other.getData().forPath("/group/me")));
@@ -312,11 +330,14 @@ public final class Recipes {
 
     private static void transactions() throws Exception {
         try (CuratorFramework client = client()) {
-            client.transaction().forOperations(
-                client.transactionOp().create().forPath("/transaction", "t".getBytes()),
-                client.transactionOp().create().forPath("/transaction/child"),
-                client.transactionOp().setData().withVersion(0).forPath("/transaction", "u".getBytes()),
-                client.transactionOp().check().withVersion(1).forPath("/transaction")).forEach(
+            client.transaction()
+                .forOperations(
+                    client.transactionOp().create().forPath("/transaction", "t".getBytes()),
+                    client.transactionOp().create().forPath("/transaction/child"),
+                    client.transactionOp().setData().withVersion(0).forPath(
+                        "/transaction", "u".getBytes()),
+                    client.transactionOp().check().withVersion(1).forPath("/transaction"))
+                .forEach(
                     result -> say("transaction: %s %s", result.getType(), result.getForPath()));
         }
     }

@@ -7,7 +7,8 @@ import org.apache.zookeeper.ZooKeeper;
 
 /** Sessions: negotiated, reconnected, moved, closed by another, refused, expired. */
 public final class Sessions {
-    private Sessions() {}
+    private Sessions() {
+    }
 
     public static void main(String[] args) throws Exception {
         negotiated(args[0]);
@@ -24,7 +25,8 @@ public final class Sessions {
     private static void negotiated(String address) throws Exception {
         // tickTime is 2000, so timeouts lie between 4000 and the maxSessionTimeout of the test.
         for (int timeout : new int[] {1000, 4000, 10000, 40000, 100000000}) {
-            ZooKeeper zk = Transcript.connect(address, timeout, new Transcript.Events("session of " + timeout));
+            ZooKeeper zk = Transcript.connect(
+                address, timeout, new Transcript.Events("session of " + timeout));
             Transcript.say("granted %d", zk.getSessionTimeout());
             zk.close();
         }
@@ -35,7 +37,8 @@ public final class Sessions {
         ZooKeeper other = Transcript.connect(address, 30000, new Transcript.Events("other"));
         Transcript.Events session = new Transcript.Events("cut session");
         ZooKeeper zk = Transcript.connect(proxy.address(), 30000, session);
-        for (String path : new String[] {"/away", "/away/changed", "/away/deleted", "/away/parent", "/away/same"}) {
+        for (String path : new String[] {
+                 "/away", "/away/changed", "/away/deleted", "/away/parent", "/away/same"}) {
             zk.create(path, null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT);
         }
         zk.create("/away/ephemeral", null, OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
@@ -61,7 +64,8 @@ public final class Sessions {
         proxy.mend();
         session.await(KeeperState.SyncConnected);
         Transcript.say("the same session: %s", id == zk.getSessionId());
-        for (Transcript.Events events : new Transcript.Events[] {changed, deleted, parent, created}) {
+        for (Transcript.Events events :
+            new Transcript.Events[] {changed, deleted, parent, created}) {
             events.await(KeeperState.Disconnected);
             events.await(KeeperState.SyncConnected);
             events.next();
@@ -102,7 +106,8 @@ public final class Sessions {
         ZooKeeper zk = Transcript.connect(address, 30000, first);
         zk.create("/moved", null, OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
         Transcript.Events second = new Transcript.Events("second owner");
-        ZooKeeper taker = new ZooKeeper(address, 30000, second, zk.getSessionId(), zk.getSessionPasswd());
+        ZooKeeper taker =
+            new ZooKeeper(address, 30000, second, zk.getSessionId(), zk.getSessionPasswd());
         second.await(KeeperState.SyncConnected);
         first.await(KeeperState.Disconnected);
         taker.close();

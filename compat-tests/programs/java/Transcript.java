@@ -21,7 +21,8 @@ final class Transcript {
         Object run() throws Exception;
     }
 
-    private Transcript() {}
+    private Transcript() {
+    }
 
     static void say(String format, Object... values) {
         System.out.println(String.format(format, values));
@@ -65,12 +66,11 @@ final class Transcript {
 
     /** A Stat without what changes from run to run; of the zxids it tells how they compare. */
     static String text(Stat s) {
-        return String.format(
-            "version=%d cversion=%d aversion=%d length=%d children=%d owner=%s mzxid%sczxid pzxid%sczxid mtime%sctime",
+        return String.format("version=%d cversion=%d aversion=%d length=%d children=%d owner=%s "
+                             + "mzxid%sczxid pzxid%sczxid mtime%sctime",
             s.getVersion(), s.getCversion(), s.getAversion(), s.getDataLength(), s.getNumChildren(),
-            s.getEphemeralOwner() == 0 ? "none" : "some",
-            order(s.getMzxid(), s.getCzxid()), order(s.getPzxid(), s.getCzxid()),
-            s.getMtime() >= s.getCtime() ? ">=" : "<");
+            s.getEphemeralOwner() == 0 ? "none" : "some", order(s.getMzxid(), s.getCzxid()),
+            order(s.getPzxid(), s.getCzxid()), s.getMtime() >= s.getCtime() ? ">=" : "<");
     }
 
     private static String order(long a, long b) {
@@ -114,7 +114,8 @@ final class Transcript {
 
         /** Prints whether events wait; what was caused before a reply has come before the reply. */
         void none() {
-            say("%s: %s", name, queue.isEmpty() ? "nothing more" : "also " + describe(queue.poll()));
+            say("%s: %s", name,
+                queue.isEmpty() ? "nothing more" : "also " + describe(queue.poll()));
         }
 
         private static String describe(WatchedEvent event) {

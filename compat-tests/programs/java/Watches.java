@@ -12,7 +12,8 @@ public final class Watches {
     private static ZooKeeper zk;
     private static ZooKeeper other;
 
-    private Watches() {}
+    private Watches() {
+    }
 
     public static void main(String[] args) throws Exception {
         zk = Transcript.connect(args[0], 30000, new Transcript.Events("session"));
@@ -106,10 +107,9 @@ public final class Watches {
         other.setData("/recursive/a/b", null, -1);
         other.setData("/recursive", null, -1);
         other.delete("/recursive/a/b", -1);
-        other.multi(Arrays.asList(
-            Op.create("/recursive/m", null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT),
-            Op.setData("/recursive/m", null, -1),
-            Op.delete("/recursive/m", -1)));
+        other.multi(
+            Arrays.asList(Op.create("/recursive/m", null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT),
+                Op.setData("/recursive/m", null, -1), Op.delete("/recursive/m", -1)));
         for (int i = 0; i < 9; i++) {
             events.next();
         }
@@ -127,12 +127,24 @@ public final class Watches {
         Transcript.Events events = new Transcript.Events("removed recursive watch");
         zk.getData("/watch", data, null);
         zk.addWatch("/watch", events, AddWatchMode.PERSISTENT_RECURSIVE);
-        Transcript.call("remove a child watch", () -> { zk.removeWatches("/watch", data, WatcherType.Children, false); return "done"; });
-        Transcript.call("remove a data watch", () -> { zk.removeWatches("/watch", data, WatcherType.Data, false); return "done"; });
+        Transcript.call("remove a child watch", () -> {
+            zk.removeWatches("/watch", data, WatcherType.Children, false);
+            return "done";
+        });
+        Transcript.call("remove a data watch", () -> {
+            zk.removeWatches("/watch", data, WatcherType.Data, false);
+            return "done";
+        });
         data.next();
-        Transcript.call("remove any", () -> { zk.removeAllWatches("/watch", WatcherType.Any, false); return "done"; });
+        Transcript.call("remove any", () -> {
+            zk.removeAllWatches("/watch", WatcherType.Any, false);
+            return "done";
+        });
         events.next();
-        Transcript.call("remove again", () -> { zk.removeAllWatches("/watch", WatcherType.Any, false); return "done"; });
+        Transcript.call("remove again", () -> {
+            zk.removeAllWatches("/watch", WatcherType.Any, false);
+            return "done";
+        });
         other.setData("/watch", null, -1);
         settle();
         data.none();
@@ -148,7 +160,8 @@ public final class Watches {
         other.close();
         deleted.next();
         children.next();
-        Transcript.call("ephemeral of a closed session", () -> zk.exists("/watch/ephemeral", false));
+        Transcript.call(
+            "ephemeral of a closed session", () -> zk.exists("/watch/ephemeral", false));
     }
 
     /** A client sees the event of a change before it sees the change itself. */
@@ -157,9 +170,13 @@ public final class Watches {
         for (int i = 0; i < 200; i++) {
             boolean[] told = new boolean[1];
             boolean[] toldBeforeReply = new boolean[1];
-            java.util.concurrent.CountDownLatch answered = new java.util.concurrent.CountDownLatch(1);
+            java.util.concurrent.CountDownLatch answered =
+                new java.util.concurrent.CountDownLatch(1);
             zk.getData("/watch", event -> told[0] = true, null);
-            zk.setData("/watch", null, -1, (rc, path, context, stat) -> { toldBeforeReply[0] = told[0]; answered.countDown(); }, null);
+            zk.setData("/watch", null, -1, (rc, path, context, stat) -> {
+                toldBeforeReply[0] = told[0];
+                answered.countDown();
+            }, null);
             answered.await();
             early += toldBeforeReply[0] ? 1 : 0;
         }

@@ -8,6 +8,7 @@ use jute::{
 };
 
 use crate::client::wire;
+use crate::proto::frame::put_frame;
 use crate::proto::{OpCode, Perms, Xid};
 
 /// Digits at the end of every numbered path.
@@ -98,7 +99,7 @@ impl Template {
 
 /// Appends a multi with the operations that `put_operations` appends.
 pub(super) fn put_multi(xid: Xid, out: &mut BytesMut, put_operations: impl FnOnce(&mut BytesMut)) {
-    wire::put_frame(out, |out| {
+    put_frame(out, |out| {
         RequestHeader { xid, kind: OpCode::Multi.code() }.write(out);
         put_operations(out);
         put_multi_header(-1, true, out);

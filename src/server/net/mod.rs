@@ -1,8 +1,8 @@
 //! Client connections: accepting them, reading requests off them and sending what they are owed.
 
 mod connection_throttle;
-pub mod frames;
 mod large_requests;
+pub mod opening;
 mod server_cnxn;
 mod server_cnxn_factory;
 mod server_context;

@@ -26,11 +26,12 @@ use tokio::net::tcp::OwnedReadHalf;
 use tracing::{debug, info, warn};
 
 use super::ServerContext;
-use super::frames::{BadLength, ConnectFrame, Opening, next_frame, opening};
+use super::opening::{ConnectFrame, Opening, opening};
 use super::socket::{Socket, SocketTransport};
 use crate::auth::{AuthFailure, Identity, ip_identity};
 use crate::engine::{ConnectAttempt, Input};
 use crate::processor::{ClientRequest, ReadBatch, RequestKind, classify};
+use crate::proto::frame::{BadLength, next_frame};
 use crate::proto::{ErrorCode, OpCode, SessionId, Zxid};
 use crate::server::clock;
 use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
