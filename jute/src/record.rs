@@ -1,6 +1,6 @@
 //! The macro behind [`crate::records`], and what every record can tell of itself.
 
-use crate::Field;
+use crate::{Field, JuteError, Reader, Ustring};
 
 /// A record of `zookeeper.jute`.
 pub trait Record<'a>: Field<'a> {
@@ -16,11 +16,13 @@ pub trait RecordVisitor<'a> {
 }
 
 /// Declares records: structs whose fields stand in wire order, and their codec. A record that
-/// borrows is declared with the lifetime `'a`.
+/// borrows is declared with the lifetime `'a`; a field that is not read as its type is says how.
 macro_rules! records {
     ($(
         $(#[$meta:meta])*
-        $name:ident $(<$life:lifetime>)? { $($(#[$field_meta:meta])* $field:ident: $type:ty,)+ }
+        $name:ident $(<$life:lifetime>)? {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty $(= $read:path)?,)+
+        }
     )+) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,7 +38,7 @@ macro_rules! records {
             }
 
             fn read(reader: &mut $crate::Reader<'a>) -> Result<Self, $crate::JuteError> {
-                Ok(Self { $($field: $crate::Field::read(reader)?,)+ })
+                Ok(Self { $($field: $crate::record::read_field!(reader $(, $read)?),)+ })
             }
 
             fn write(&self, out: &mut impl ::bytes::BufMut) {
@@ -62,4 +64,19 @@ macro_rules! records {
     };
 }
 
-pub(crate) use records;
+/// Reads a field as its type is, or as the record says.
+macro_rules! read_field {
+    ($reader:ident) => {
+        $crate::Field::read($reader)?
+    };
+    ($reader:ident, $read:path) => {
+        $read($reader)?
+    };
+}
+
+/// Reads a string of which null means empty.
+pub(crate) fn null_as_empty<'a>(reader: &mut Reader<'a>) -> Result<Ustring<'a>, JuteError> {
+    Ok(reader.ustring()?.unwrap_or_default())
+}
+
+pub(crate) use {read_field, records};

@@ -5,6 +5,8 @@
 //! * zeros to the end: the padding; a clean end;
 //! * something that is no whole record, and no valid record behind it: the torn end of the last
 //!   write, which was never acknowledged;
+//! * zeros where the head of a record should be, within the last [`UNFLUSHED_BYTES_MAX`], valid
+//!   records behind it: a process killed while it stored a batch, whose first head it stores last;
 //! * a page of zeros within the last [`UNFLUSHED_BYTES_MAX`], valid records behind it: a power
 //!   failure after some pages of the last batch reached the disk before others. A page that never
 //!   arrived reads as the zeros it was initialised with; rot does not look like that;
@@ -148,8 +150,10 @@ impl<'a> LogScan<'a> {
         let Some(next_valid) = find_record(data, offset + 1) else {
             return torn;
         };
+        // A batch whose head was never stored, or a page of one that never reached the disk.
+        let no_head = self.bytes[offset..].starts_with(&[0; FRAME_HEAD_BYTES]);
         let lost_page = has_zero_page(&self.bytes[..next_valid], offset);
-        if lost_page && data_end - offset <= UNFLUSHED_BYTES_MAX {
+        if (no_head || lost_page) && data_end - offset <= UNFLUSHED_BYTES_MAX {
             return torn;
         }
         Tail::Damaged { offset, next_valid, stop }
@@ -311,6 +315,15 @@ mod tests {
             assert_eq!(count, 1, "byte {at}");
             assert!(matches!(tail, Tail::Torn { .. }), "{at}: {tail:?}");
         }
+    }
+
+    #[test]
+    fn a_batch_without_its_head_is_torn() {
+        let (mut bytes, offsets) = file(&[100, 100, 100, 100], 5000);
+        bytes[offsets[1]..offsets[1] + FRAME_HEAD_BYTES].fill(0);
+        let (records, tail) = scan(&bytes);
+        assert_eq!(records, 1);
+        assert!(matches!(tail, Tail::Torn { offset, .. } if offset == offsets[1]), "{tail:?}");
     }
 
     #[test]

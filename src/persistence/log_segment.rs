@@ -29,11 +29,13 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use memmap2::MmapMut;
 use rustix::fs::FallocateFlags;
 
 use super::LogError;
+use super::log_batch::FRAME_HEAD_BYTES;
 use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES};
 use super::mapping::map_for_writing;
 
@@ -147,22 +149,41 @@ impl LogSegment {
         }
     }
 
-    /// Stores `bytes`, for which space is reserved.
-    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<(), LogError> {
-        assert!(self.position + bytes.len() as u64 <= self.reserved, "space is reserved first");
-        while !bytes.is_empty() {
+    /// Stores a batch, for which space is reserved. The head of its first frame goes last: until
+    /// then the log ends where the batch begins, however much of it a process that is killed has
+    /// stored, and in whatever order.
+    pub(super) fn append(&mut self, batch: &[u8]) -> Result<(), LogError> {
+        let start = self.position;
+        assert!(start + batch.len() as u64 <= self.reserved, "space is reserved first");
+        let (head, mut rest) = batch.split_at(batch.len().min(FRAME_HEAD_BYTES));
+        let mut skip = head.len();
+        while skip + rest.len() > 0 {
             if self.position == self.window_end || self.window.is_none() {
                 self.advance_window()?;
             }
             let left = (self.window_end - self.position) as usize;
-            let (now, later) = bytes.split_at(left.min(bytes.len()));
+            let skipped = skip.min(left);
+            let (now, later) = rest.split_at(rest.len().min(left - skipped));
             let window = self.window.as_mut().expect("advance_window maps one");
-            let at = window.len() - left;
+            let at = window.len() - left + skipped;
             window[at..at + now.len()].copy_from_slice(now);
-            self.position += now.len() as u64;
-            bytes = later;
+            self.position += (skipped + now.len()) as u64;
+            skip -= skipped;
+            rest = later;
         }
-        Ok(())
+        // Stores before this line stay before those behind it.
+        compiler_fence(Ordering::SeqCst);
+        let window = self.window.as_mut().filter(|_| !head.is_empty());
+        let Some(window) = window else { return Ok(()) };
+        match (start + window.len() as u64).checked_sub(self.window_end) {
+            Some(at) => {
+                let at = at as usize;
+                window[at..at + head.len()].copy_from_slice(head);
+                Ok(())
+            }
+            // It began in a window that is no longer mapped; file and map are one.
+            None => self.file.write_all_at(head, start).map_err(LogError::io("write", &self.path)),
+        }
     }
 
     /// Initialises and maps the window that `position` is in.

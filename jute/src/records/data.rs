@@ -1,15 +1,16 @@
 //! `org.apache.zookeeper.data`: identities, access control and node status.
 
 use crate::Ustring;
-use crate::record::records;
+use crate::record::{null_as_empty, records};
 
 records! {
-    /// Who somebody is: an authentication scheme and an id in its terms.
+    /// Who somebody is: an authentication scheme and an id in its terms. Kazoo writes an empty id,
+    /// as that of the scheme `auth` is, as null.
     Id<'a> {
         /// Name of the authentication scheme, such as `digest`.
-        scheme: Ustring<'a>,
+        scheme: Ustring<'a> = null_as_empty,
         /// The identity, in the scheme's own form.
-        id: Ustring<'a>,
+        id: Ustring<'a> = null_as_empty,
     }
 
     /// One entry of an access control list.
@@ -75,5 +76,18 @@ records! {
         auth_scheme: Ustring<'a>,
         /// User name, address or other id.
         user: Ustring<'a>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Field;
+
+    #[test]
+    fn a_null_id_is_an_empty_one() {
+        let bytes = [0, 0, 0, 4, b'a', b'u', b't', b'h', 0xff, 0xff, 0xff, 0xff];
+        let id = Id::from_bytes(&bytes).expect("an id");
+        assert_eq!((&*id.scheme, &*id.id), ("auth", ""));
     }
 }
