@@ -145,7 +145,7 @@ pub(super) struct State {
     /// State of the last event told, so that none is told twice.
     pub(super) told: WatchedState,
     pub(super) session: SessionId,
-    pub(super) password: [u8; wire::PASSWORD_BYTES],
+    pub(super) password: [u8; crate::proto::PASSWORD_BYTES],
     pub(super) timeout_ms: i32,
     /// A session of a read-only server counts only there.
     pub(super) seen_rw_server: bool,
@@ -202,7 +202,7 @@ impl ClientCnxn {
             closing: false,
             told: WatchedState::Disconnected,
             session: SessionId(0),
-            password: [0; wire::PASSWORD_BYTES],
+            password: [0; crate::proto::PASSWORD_BYTES],
             timeout_ms: config.session_timeout_ms,
             seen_rw_server: false,
             last_zxid: Zxid::ZERO,

@@ -286,7 +286,7 @@ impl Shared {
             Incoming::Reply { header, body } => (header, body.position()),
         };
         match header.xid {
-            wire::XID_PING | wire::XID_SET_WATCHES => return Ok(()),
+            crate::proto::XID_PING | wire::XID_SET_WATCHES => return Ok(()),
             wire::XID_AUTH => {
                 if header.err == ErrorCode::AuthFailed.code() {
                     self.change(|state| state.phase = ConnectionState::AuthFailed);

@@ -12,12 +12,10 @@ use jute::{
 use thiserror::Error;
 
 use crate::proto::frame::{self, BadLength, put_frame};
-use crate::proto::{OpCode, SessionId, Xid, Zxid};
+use crate::proto::{OpCode, PASSWORD_BYTES, SessionId, XID_PING, Xid, Zxid};
 
 /// xid of a notification.
 pub const XID_NOTIFICATION: Xid = -1;
-/// xid of a ping and of its reply.
-pub const XID_PING: Xid = -2;
 /// xid a client gives to an auth packet.
 pub const XID_AUTH: Xid = -4;
 /// xid a client gives to setWatches and setWatches2.
@@ -26,9 +24,6 @@ pub const XID_SET_WATCHES: Xid = -8;
 /// Longest frame a client accepts unless told otherwise, in bytes (`jute.maxbuffer` of the Java
 /// client).
 pub const DEFAULT_MAX_FRAME_BYTES: usize = 0xf_ffff;
-
-/// Bytes of a session's password.
-pub const PASSWORD_BYTES: usize = 16;
 
 /// Bytes of a connect response without the readOnly byte, as servers up to 3.3 send it.
 const OLD_CONNECT_RESPONSE_BYTES: usize = 36;

@@ -15,10 +15,8 @@ use crate::processor::{
     Prepared, RequestKind, ServerState, SnapshotPolicy, SyncRequestProcessor, classify,
 };
 use crate::proto::frame::put_frame;
-use crate::proto::{ErrorCode, Millis, OpCode, SessionId, Zxid};
-use crate::session::{
-    Arrival, ClientCnxn, CnxnSession, PASSWORD_BYTES, SessionTracker, check_password, password,
-};
+use crate::proto::{ErrorCode, Millis, OpCode, PASSWORD_BYTES, SessionId, Zxid};
+use crate::session::{Arrival, ClientCnxn, CnxnSession, SessionTracker, check_password, password};
 
 /// How an engine is to work.
 #[derive(Debug, Clone, Copy)]

@@ -9,12 +9,9 @@ use super::server_stats::ReplyBatch;
 use super::{ServerState, ZkDatabase, op_name};
 use crate::auth::Identity;
 use crate::op::{self, Read};
-use crate::proto::{ErrorCode, Millis, OpCode, Zxid};
+use crate::proto::{ErrorCode, Millis, OpCode, XID_PING, Zxid};
 use crate::session::{Arrival, ClientCnxn, Outbox};
 use crate::stats::TrafficRun;
-
-/// xid of the answer to a ping, whatever the request's was (`ClientCnxn.PING_XID`).
-const PING_XID: i32 = -2;
 
 /// Reads of one connection under one hold of the shared lock.
 pub struct ReadBatch<'a> {
@@ -86,7 +83,7 @@ pub fn answer(
 ) {
     let Arrival { xid, op, at } = request.arrival;
     let zxid = read.tree.last_processed();
-    let xid = if op == OpCode::Ping { PING_XID } else { xid };
+    let xid = if op == OpCode::Ping { XID_PING } else { xid };
     let bytes = if matches!(op, OpCode::SetWatches | OpCode::SetWatches2) {
         let done = set_watches(read, outbox, op, request, replies);
         outbox.reply(xid, zxid, |_| done)

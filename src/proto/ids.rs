@@ -9,6 +9,12 @@ pub type Millis = i64;
 /// Number of a request on its connection.
 pub type Xid = i32;
 
+/// xid of a ping's reply, whatever the ping's was (`ClientCnxn.PING_XID`).
+pub const XID_PING: Xid = -2;
+
+/// Bytes of a session's password.
+pub const PASSWORD_BYTES: usize = 16;
+
 /// Number of a transaction: the epoch of its leader in the high half, a counter in the low half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Zxid(pub i64);

@@ -13,7 +13,7 @@ mod watch_kinds;
 
 pub use create_mode::CreateMode;
 pub use error_code::ErrorCode;
-pub use ids::{Millis, SessionId, Xid, Zxid};
+pub use ids::{Millis, PASSWORD_BYTES, SessionId, XID_PING, Xid, Zxid};
 pub use opcode::OpCode;
 pub use perms::Perms;
 pub use txn_entry::{TxnBody, TxnEntry, TxnEntryError};

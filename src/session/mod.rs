@@ -17,6 +17,6 @@ pub use client_cnxn::{Arrival, ClientCnxn, CnxnSession, Outbox, Transport};
 pub use cnxn_id::CnxnId;
 pub use cnxn_stats::CnxnStats;
 pub use expiry_queue::ExpiryQueue;
-pub use password::{PASSWORD_BYTES, check_password, password};
+pub use password::{check_password, password};
 pub use session_id::first_session_id;
 pub use session_tracker::{Owner, SessionHandle, SessionTracker, clamp_timeout_ms};

@@ -1,10 +1,7 @@
 //! The password of a session (`ZooKeeperServer.generatePasswd`): derived from its id, so that any
 //! server of an ensemble, Apache's included, can check it.
 
-use crate::proto::SessionId;
-
-/// Length of a password.
-pub const PASSWORD_BYTES: usize = 16;
+use crate::proto::{PASSWORD_BYTES, SessionId};
 
 /// `ZooKeeperServer.superSecret`.
 const SUPER_SECRET: i64 = 0xB341_5C00;

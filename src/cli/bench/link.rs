@@ -16,7 +16,8 @@ use mio::{Interest, Registry, Token};
 use super::error::BenchError;
 use super::session::Session;
 use super::workload::Asked;
-use crate::client::wire::{self, XID_NOTIFICATION, XID_PING};
+use crate::client::wire::{self, XID_NOTIFICATION};
+use crate::proto::XID_PING;
 use crate::proto::{OpCode, Xid};
 
 /// Bytes offered to each read.

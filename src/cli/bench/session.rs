@@ -8,9 +8,10 @@ use bytes::BytesMut;
 use jute::ConnectRequest;
 
 use super::error::BenchError;
-use crate::client::wire::{self, PASSWORD_BYTES};
+use crate::client::wire;
 use crate::client::{Config, ConnectString, ZooKeeper};
 use crate::proto::ErrorCode;
+use crate::proto::PASSWORD_BYTES;
 
 /// How long a blocking step waits for the server.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
