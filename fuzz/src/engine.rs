@@ -16,7 +16,7 @@ use gamekeeper::processor::{
 };
 use gamekeeper::proto::{OpCode, SessionId, TxnEntry};
 use gamekeeper::session::{
-    Arrival, ClientCnxn, CnxnId, SessionTracker, Transport, first_session_id,
+    Arrival, ClientCnxn, CnxnId, Owner, SessionTracker, Transport, first_session_id,
 };
 use gamekeeper::tree::DataTree;
 
@@ -73,6 +73,7 @@ impl World {
         let state = Arc::new(ServerState::new(database(), auth, 1 << 16));
         let now = Now { monotonic: 1_000, wall: 1_700_000_000_000 };
         let options = EngineOptions {
+            tick_time_ms: 2000,
             prep: PrepOptions {
                 limits: PrepLimits { enforce_quota: true, ..PrepLimits::default() },
                 max_buffer_bytes: 1 << 16,
@@ -93,7 +94,7 @@ impl World {
             seed: 1,
         };
         let sessions = SessionTracker::new(2_000, first_session_id(1, now.wall));
-        let engine = Engine::new(state.clone(), sessions, options, now);
+        let engine = Engine::standalone(state.clone(), sessions, options, now);
         let identities: Arc<[Identity]> = [Identity::new("ip", "10.1.2.3")].into();
         let peer = ([10, 1, 2, 3], 4_000).into();
         let cnxn = ClientCnxn::new(CnxnId(1), peer, identities, now.wall, Box::new(NoSocket));
@@ -109,6 +110,7 @@ impl World {
             password: Bytes::from_static(&[0; 16]),
             timeout_ms: 40_000,
             has_read_only: true,
+            accepts_read_only: false,
             at: self.now.monotonic,
         };
         self.step(Input::Connect(attempt));
@@ -128,6 +130,7 @@ impl World {
         self.step(Input::Request(ClientRequest {
             cnxn: Some(self.cnxn.clone()),
             session: self.cnxn.session_id(),
+            owner: Owner::ME,
             identities: self.cnxn.identities(),
             arrival: Arrival { xid, op, at: self.now.monotonic },
             body: Bytes::copy_from_slice(body),

@@ -13,8 +13,12 @@ use gamekeeper::auth::{AuthOptions, Identity, ProviderRegistry};
 use gamekeeper::client::wire;
 use gamekeeper::persistence::{LogScan, Tail};
 use gamekeeper::processor::ZkDatabase;
-use gamekeeper::proto::{Perms, TxnEntry, frame, path};
-use gamekeeper::server::config::{ConfigError, Properties, QuorumServer, ServerConfig, ZooCfg};
+use gamekeeper::proto::{
+    InitialMessage, Notification, Packet, Perms, Sid, TxnEntry, decode_learner_info, frame,
+    notification, path,
+};
+use gamekeeper::quorum::{QuorumServer, QuorumVerifier};
+use gamekeeper::server::config::{ConfigError, Properties, ServerConfig, ZooCfg};
 use gamekeeper::server::net::opening::{ConnectFrame, opening};
 use gamekeeper::tree::quota::{QuotaNode, StatsTrack};
 use gamekeeper::tree::{DataTree, EphemeralRules, TreeOptions};
@@ -30,9 +34,13 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("acl", acl),
     ("client_frames", client_frames),
+    ("election_initial", election_initial),
+    ("election_notification", election_notification),
     ("engine", engine),
     ("jute_records", jute_records),
     ("log_scan", log_scan),
+    ("quorum_config", quorum_config),
+    ("quorum_packets", quorum_packets),
     ("quota_text", quota_text),
     ("server_frames", server_frames),
     ("snapshot", snapshot),
@@ -52,21 +60,31 @@ const TREE: TreeOptions = TreeOptions {
 
 /// Every record: what can be read is written as bytes that are read as the same.
 pub fn jute_records(bytes: &[u8]) {
-    struct Written<'a>(&'a [u8], Vec<Option<Vec<u8>>>);
+    /// Reads bytes as the records asked for and writes what it read.
+    struct Written<'a> {
+        bytes: &'a [u8],
+        /// The number of one record; none for all.
+        only: Option<usize>,
+        number: usize,
+        written: Vec<(usize, Vec<u8>)>,
+    }
     impl<'a> RecordVisitor<'a> for Written<'a> {
         fn visit<R: Record<'a>>(&mut self) {
-            self.1.push(R::from_bytes(self.0).ok().map(|record| record.to_vec()));
+            if self.only.is_none_or(|only| only == self.number)
+                && let Ok(record) = R::from_bytes(self.bytes)
+            {
+                self.written.push((self.number, record.to_vec()));
+            }
+            self.number += 1;
         }
     }
-    fn written(bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
-        let mut written = Written(bytes, Vec::new());
-        jute::visit_records(&mut written);
-        written.1
+    fn written(bytes: &[u8], only: Option<usize>) -> Vec<(usize, Vec<u8>)> {
+        let mut visitor = Written { bytes, only, number: 0, written: Vec::new() };
+        jute::visit_records(&mut visitor);
+        visitor.written
     }
-    for (number, once) in written(bytes).into_iter().enumerate() {
-        if let Some(once) = once {
-            assert_eq!(written(&once)[number].as_ref(), Some(&once));
-        }
+    for (number, once) in written(bytes, None) {
+        assert_eq!(written(&once, Some(number)), [(number, once.clone())]);
     }
 }
 
@@ -93,6 +111,24 @@ pub fn client_frames(bytes: &[u8]) {
         if let Ok(wire::Incoming::Reply { body, .. }) = wire::read_incoming(&frame) {
             assert!(body.remaining() < frame.len(), "the header is no part of the body");
         }
+    }
+}
+
+/// What a leader and a learner read from each other: what is accepted is written as bytes that are
+/// read as the same.
+pub fn quorum_packets(bytes: &[u8]) {
+    let mut input = BytesMut::from(bytes);
+    let mut before = input.len();
+    while let Ok(Some(packet)) = Packet::decode(&mut input, FRAME_BYTES_MAX) {
+        assert!(input.len() < before, "a packet takes some bytes");
+        before = input.len();
+        if let Some(body) = &packet.data {
+            assert!(body.len() <= FRAME_BYTES_MAX);
+            let _ = decode_learner_info(body);
+        }
+        let mut again = BytesMut::new();
+        packet.encode(&mut again);
+        assert_eq!(Packet::decode(&mut again, FRAME_BYTES_MAX), Ok(Some(packet)));
     }
 }
 
@@ -142,13 +178,63 @@ pub fn zoo_cfg(bytes: &[u8]) {
         Ok(cfg) => {
             for line in &cfg.lines {
                 assert!(line.line > 0 && !line.key.starts_with(' '));
-                let _ = QuorumServer::parse(1, &line.value);
+                let _ = QuorumServer::parse(Sid(1), &line.value);
             }
             if let Err(error) = ServerConfig::from_zoo_cfg(cfg, Properties::default()) {
                 check(error);
             }
         }
         Err(error) => check(error),
+    }
+}
+
+/// How a server introduces itself on an election connection, and what follows it.
+pub fn election_initial(bytes: &[u8]) {
+    let mut input = BytesMut::from(bytes);
+    match InitialMessage::decode(&mut input) {
+        Ok(Some(message)) => {
+            assert!(input.len() < bytes.len(), "what was read is taken");
+            assert!(message.addresses.iter().all(|address| !address.is_wildcard()));
+            if !message.addresses.is_empty() {
+                let written = message.encode(true);
+                let again = InitialMessage::decode(&mut BytesMut::from(&written[..]));
+                assert_eq!(
+                    again.expect("what is written is read").expect("it is whole").sid,
+                    message.sid
+                );
+            }
+        }
+        Ok(None) => assert_eq!(input, bytes, "nothing is taken before it is whole"),
+        Err(_) => {}
+    }
+}
+
+/// Messages of an election connection.
+pub fn election_notification(bytes: &[u8]) {
+    let mut input = BytesMut::from(bytes);
+    while let Ok(Some(body)) = notification::next_message(&mut input) {
+        if let Ok(read) = Notification::decode(&body) {
+            assert!(read.config.as_ref().is_none_or(|config| config.len() < body.len()));
+            let written = read.encode();
+            assert_eq!(
+                Notification::decode(&written).expect("what is written is read").encode(),
+                written
+            );
+        }
+    }
+}
+
+/// The configuration of an ensemble as a peer or a client sends it.
+pub fn quorum_config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(verifier) = QuorumVerifier::from_text(&text, true) {
+        let everyone = verifier.members().servers.keys().copied().collect();
+        let nobody = Default::default();
+        assert!(!verifier.contains_quorum(&nobody));
+        let _ = verifier.contains_quorum(&everyone);
+        let written = verifier.to_text();
+        let again = QuorumVerifier::from_text(&written, true).expect("what is written is read");
+        assert_eq!(again.to_text(), written);
     }
 }
 

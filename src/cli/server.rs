@@ -21,7 +21,7 @@ pub fn run(args: &[String]) -> ExitCode {
         flags("SERVER_JVMFLAGS").as_deref(),
         flags("JVMFLAGS").as_deref(),
     );
-    let config = match config.and_then(|config| config.require_standalone().map(|()| config)) {
+    let config = match config.and_then(|config| config.require_runnable().map(|()| config)) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::proto::SessionId;
-    use crate::session::{Arrival, ClientCnxn, CnxnId, Transport};
+    use crate::session::{Arrival, ClientCnxn, CnxnId, Owner, Transport};
 
     struct NoSocket;
 
@@ -155,6 +155,7 @@ mod tests {
     fn request(cnxn: &Arc<ClientCnxn>, xid: i32, op: OpCode, at: Millis) -> ClientRequest {
         ClientRequest {
             cnxn: Some(cnxn.clone()),
+            owner: Owner::ME,
             session: SessionId(1),
             identities: Arc::new([]),
             arrival: Arrival { xid, op, at },

@@ -59,7 +59,11 @@ fn prep_any(
         mode if mode.is_ephemeral() => prep.session.0,
         _ => 0,
     };
-    prep.check_session()?;
+    if mode.is_ephemeral() {
+        prep.check_global_session()?;
+    } else {
+        prep.check_session()?;
+    }
     let parent_path = parent_of(&request.path)?;
     let acl = prep.fixup_acl(&request.acl)?;
     let mut parent = prep.record(parent_path)?;

@@ -24,6 +24,7 @@ mod prep;
 mod read;
 pub mod reconfig;
 pub mod remove_watches;
+pub mod session_upgrade;
 pub mod set_acl;
 pub mod set_data;
 pub mod set_watches;

@@ -4,7 +4,7 @@ use jute::{Acl, Field};
 
 use crate::auth::{AclEntry, Identity, ProviderRegistry};
 use crate::proto::{ErrorCode, Millis, Perms, SessionId, Zxid};
-use crate::session::SessionTracker;
+use crate::session::{LeaderSessionTracker, Owner};
 use crate::stats::ServerMetrics;
 use crate::tree::{AclList, ChangeRecord, DataTree, EphemeralRules, OutstandingChanges};
 
@@ -27,7 +27,7 @@ pub struct Prep<'a> {
     /// What is prepared and not yet applied.
     pub changes: &'a mut OutstandingChanges,
     /// Sessions, to refuse requests of one that is gone.
-    pub sessions: &'a mut SessionTracker,
+    pub sessions: &'a mut LeaderSessionTracker,
     /// Schemes and permissions.
     pub auth: &'a ProviderRegistry,
     /// Where refusals are counted.
@@ -36,6 +36,8 @@ pub struct Prep<'a> {
     pub limits: PrepLimits,
     /// The session that asks.
     pub session: SessionId,
+    /// Which server its client is connected to.
+    pub owner: Owner,
     /// Who its connection is.
     pub identities: &'a [Identity],
     /// The transaction's zxid.
@@ -50,9 +52,18 @@ impl Prep<'_> {
         self.tree.options().ephemeral_rules
     }
 
-    /// The session must be there and not closing.
-    pub(super) fn check_session(&self) -> Result<(), ErrorCode> {
-        self.sessions.check(self.session)
+    /// The session must be there, not closing, and the asking server's (`checkSession`).
+    pub(super) fn check_session(&mut self) -> Result<(), ErrorCode> {
+        self.sessions.check_session(self.session, self.owner)
+    }
+
+    /// The session must be one that may own an ephemeral node, too (`checkGlobalSession`). One that
+    /// is still local was not upgraded, as that is off.
+    pub(super) fn check_global_session(&mut self) -> Result<(), ErrorCode> {
+        if self.sessions.is_local(self.session) {
+            return Err(ErrorCode::EphemeralOnLocalSession);
+        }
+        self.sessions.global.check_global_session(self.session, self.owner)
     }
 
     /// The node as all earlier requests will leave it (`getRecordForPath`).

@@ -13,7 +13,7 @@ pub(super) fn temporary_of(path: &Path) -> PathBuf {
 }
 
 /// Replaces the file at `path`; durable when it returns.
-pub(super) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_of(path);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(content)?;
@@ -24,5 +24,6 @@ pub(super) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

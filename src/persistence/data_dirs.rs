@@ -12,6 +12,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::TEMPORARY_PREFIX;
+use super::truncate::finish_install;
 
 /// The directory of the file formats' version, in dataDir and dataLogDir.
 pub const VERSION_DIR: &str = "version-2";
@@ -62,7 +63,8 @@ pub struct DataDirs {
 
 impl DataDirs {
     /// Opens the directories under `data_dir` and `data_log_dir`, creating them if `autocreate`
-    /// (`zookeeper.datadir.autocreate`), and removes what a snapshot that was cut off left.
+    /// (`zookeeper.datadir.autocreate`), removes what a snapshot that was cut off left, and
+    /// finishes the installation of one.
     pub fn open(
         data_dir: &Path,
         data_log_dir: &Path,
@@ -79,6 +81,8 @@ impl DataDirs {
             info!("deleting {}, a snapshot that was cut off", path.display());
             fs::remove_file(&path).map_err(io_error("clean up", &snapshots))?;
         }
+        finish_install(&snapshots, &logs)
+            .map_err(io_error("finish the installation of a snapshot in", &snapshots))?;
         Ok(Self { snapshots, logs, _locks: locks })
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::atomic_file::{temporary_of, write_atomically};
 use crate::proto::Zxid;
@@ -66,19 +66,28 @@ pub struct EpochFiles {
 impl EpochFiles {
     /// Reads the epochs from the snapshot directory `dir` and holds them against the last zxid of
     /// the data. Files that are missing are created with the zxid's epoch; a `currentEpoch` that a
-    /// crash left under its temporary name is taken up if the data is ahead of the old one.
+    /// crash left under its temporary name is taken up if the data is ahead of the old one. Without
+    /// one, data that is ahead is fine if its epoch was accepted: a server that synchronises has
+    /// the new history before it has the new epoch.
     pub fn load(dir: &Path, last_zxid: Zxid) -> Result<Self, EpochError> {
         let (current_path, accepted_path) = (dir.join("currentEpoch"), dir.join("acceptedEpoch"));
         let epoch_of_zxid = last_zxid.epoch();
         let mut current = read_or_create(&current_path, epoch_of_zxid)?;
         if epoch_of_zxid > current {
             let temporary = temporary_of(&current_path);
-            let Some(newer) = read(&temporary)? else {
+            if let Some(newer) = read(&temporary)? {
+                info!("{} found: the current epoch is {newer}", temporary.display());
+                write(&current_path, newer)?;
+                current = newer;
+            } else if read(&accepted_path)?.is_some_and(|accepted| accepted >= epoch_of_zxid) {
+                // History is written before the epoch (ZOOKEEPER-4643): a crash came in between.
+                warn!(
+                    "the last zxid, 0x{last_zxid}, is of an epoch that this server has promised to \
+                     but not taken part in yet: starting with the current epoch, {current}"
+                );
+            } else {
                 return Err(EpochError::OlderThanData { current, last_zxid });
-            };
-            info!("{} found: the current epoch is {newer}", temporary.display());
-            write(&current_path, newer)?;
-            current = newer;
+            }
         }
         let accepted = read_or_create(&accepted_path, epoch_of_zxid)?;
         if accepted < current {
@@ -174,13 +183,28 @@ mod tests {
     fn a_current_epoch_behind_the_data_is_refused_unless_its_successor_waits() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("currentEpoch"), "4").unwrap();
-        fs::write(dir.path().join("acceptedEpoch"), "5").unwrap();
+        // Without a promise, and with one that is too old.
+        let refused = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap_err();
+        assert!(matches!(refused, EpochError::OlderThanData { current: 4, .. }), "{refused}");
+        assert!(!dir.path().join("acceptedEpoch").exists(), "a refusal promises nothing");
+        fs::write(dir.path().join("acceptedEpoch"), "4").unwrap();
         let refused = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap_err();
         assert!(matches!(refused, EpochError::OlderThanData { current: 4, .. }), "{refused}");
 
+        fs::write(dir.path().join("acceptedEpoch"), "5").unwrap();
         fs::write(dir.path().join("currentEpoch.tmp"), "5\n").unwrap();
         assert_eq!(EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap().current(), 5);
         assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"5");
+    }
+
+    #[test]
+    fn a_crash_between_the_new_history_and_its_epoch_is_survived() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("currentEpoch"), "4").unwrap();
+        fs::write(dir.path().join("acceptedEpoch"), "5").unwrap();
+        let epochs = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap();
+        assert_eq!((epochs.current(), epochs.accepted()), (4, 5));
+        assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"4");
     }
 
     #[test]

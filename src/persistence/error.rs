@@ -76,15 +76,6 @@ pub enum LogError {
         /// What is wrong with it.
         source: TxnEntryError,
     },
-    /// TRUNC was asked for, but there is nothing to cut.
-    #[error(
-        "no transaction log to truncate in {}: log files were deleted, or dataLogDir was changed",
-        dir.display()
-    )]
-    NothingToTruncate {
-        /// The log directory.
-        dir: PathBuf,
-    },
 }
 
 impl LogError {

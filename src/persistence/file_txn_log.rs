@@ -15,7 +15,6 @@
 //! 3. After a failure every later call fails: a flush that failed once may have dropped what it
 //!    could not write, so a later one that succeeds proves nothing.
 
-use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -145,6 +144,14 @@ impl FileTxnLog {
         Ok(())
     }
 
+    /// The log is about to be cut after `last`, or replaced by a snapshot of it: what was appended
+    /// is flushed, the file is let go, and the next append starts a new one.
+    pub fn restart_after(&mut self, last: Zxid) -> Result<(), LogError> {
+        self.roll()?;
+        self.last_zxid = last;
+        Ok(())
+    }
+
     fn close_segment(&mut self) {
         self.closed_bytes += self.current_size();
         self.segment = None;
@@ -200,49 +207,12 @@ pub fn last_logged_zxid(dir: &Path) -> Result<Option<Zxid>, LogError> {
     Ok(None)
 }
 
-/// Removes every transaction above `zxid` (TRUNC; `FileTxnLog.truncate`). Later files go first, so
-/// that a crash in between leaves a log without a gap. Apache keeps the first transaction above
-/// `zxid` where `zxid` itself is not in the log; this does not.
-///
-/// The directory must not be open for appending.
-pub fn truncate(dir: &Path, zxid: Zxid) -> Result<(), LogError> {
-    let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
-    if logs.is_empty() {
-        return Err(LogError::NothingToTruncate { dir: dir.to_owned() });
-    }
-    // Where the first record above zxid begins, if one stands behind others in its file.
-    let mut cut = None;
-    let mut reader = LogReader::open(dir, zxid)?;
-    while let Some(record) = reader.next_record()? {
-        if record.zxid() > zxid {
-            cut = Some((record.path.to_owned(), record.offset));
-            break;
-        }
-    }
-    drop(reader);
-    for log in logs.iter().rev().filter(|log| log.zxid > zxid) {
-        info!("truncating the log to 0x{zxid}: deleting {}", log.path.display());
-        fs::remove_file(&log.path).map_err(LogError::io("delete", &log.path))?;
-    }
-    if let Some((path, offset)) = cut
-        && path.exists()
-    {
-        info!("truncating the log to 0x{zxid}: cutting {} at {offset}", path.display());
-        let file = OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .map_err(LogError::io("open for truncation", &path))?;
-        file.set_len(offset).map_err(LogError::io("truncate", &path))?;
-        file.sync_all().map_err(LogError::io("flush", &path))?;
-    }
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(LogError::io("flush", dir))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::log_batch::tests::push;
     use super::*;
     use proptest::prelude::*;
+    use std::fs;
     use std::process::Command;
 
     fn small() -> LogOptions {
@@ -306,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_was_cut_goes_on_in_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = FileTxnLog::new(dir.path(), small());
+        log(&mut writer, 1..=10, 5);
+        writer.restart_after(Zxid(10)).unwrap();
+        log(&mut writer, 11..=20, 5);
+        writer.restart_after(Zxid(10)).unwrap();
+        fs::remove_file(dir.path().join("log.b")).unwrap();
+        log(&mut writer, 11..=12, 6);
+        assert_eq!(zxids(dir.path(), 0), (1..=12).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_size_limit_rolls_after_a_flush() {
         let dir = tempfile::tempdir().unwrap();
         let options = LogOptions { size_limit_bytes: Some(1000), ..small() };
@@ -339,27 +322,6 @@ mod tests {
         writer.append(&batch).unwrap();
         assert_eq!(writer.flush().unwrap(), None);
         assert_eq!(zxids(dir.path(), 0), [1]);
-    }
-
-    #[test]
-    fn truncation_cuts_inside_a_file_and_deletes_later_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut writer = FileTxnLog::new(dir.path(), small());
-        let refused = truncate(dir.path(), Zxid(5)).unwrap_err();
-        assert!(matches!(refused, LogError::NothingToTruncate { .. }), "{refused}");
-        log(&mut writer, 1..=10, 5);
-        writer.roll().unwrap();
-        log(&mut writer, 15..=20, 5);
-        drop(writer);
-        truncate(dir.path(), Zxid(17)).unwrap();
-        assert_eq!(zxids(dir.path(), 0), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17]);
-        // 12 is not in the log: everything above goes all the same.
-        truncate(dir.path(), Zxid(12)).unwrap();
-        assert_eq!(names(dir.path()), ["log.1"]);
-        truncate(dir.path(), Zxid(4)).unwrap();
-        assert_eq!(zxids(dir.path(), 0), [1, 2, 3, 4]);
-        log(&mut FileTxnLog::new(dir.path(), small()), 5..=6, 5);
-        assert_eq!(zxids(dir.path(), 0), [1, 2, 3, 4, 5, 6]);
     }
 
     /// A file system of this many KiB, unmounted when dropped.

@@ -188,44 +188,18 @@ fn replay(
 #[cfg(test)]
 mod tests {
     use super::super::log_batch::tests::push;
+    use super::super::snapshot_reader::tests::Content;
     use super::super::{
         Compression, FileTxnLog, LogBatch, LogOptions, SnapshotTail, SnapshotWriter,
         put_end_of_nodes,
     };
     use super::*;
-    use crate::proto::SessionId;
-    use jute::{Acl, StatPersisted};
     use std::fs;
     use std::path::Path;
 
-    /// A sink that notes what it is told.
-    #[derive(Default)]
-    struct Told {
-        snapshot: Option<Zxid>,
-        zxids: Vec<i64>,
-    }
-
-    impl SnapshotSink for Told {
-        fn clear(&mut self) {}
-
-        fn session(&mut self, _: SessionId, _: i32) {}
-
-        fn acl(&mut self, _: i64, _: Vec<Acl<'_>>) {}
-
-        fn node(
-            &mut self,
-            _: &str,
-            _: Option<&[u8]>,
-            _: i64,
-            _: &StatPersisted,
-        ) -> Result<(), String> {
-            Ok(())
-        }
-    }
-
-    impl RestoreSink for Told {
+    impl RestoreSink for Content {
         fn snapshot_loaded(&mut self, snapshot: &LoadedSnapshot) {
-            self.snapshot = Some(snapshot.file.zxid);
+            self.loaded_from = Some(snapshot.file.zxid);
         }
 
         fn apply(&mut self, entry: &TxnEntry<'_>, raw: &[u8]) -> Result<(), String> {
@@ -233,7 +207,7 @@ mod tests {
             if entry.zxid() == Zxid(66) {
                 return Err("out of order".into());
             }
-            self.zxids.push(entry.zxid().0);
+            self.replayed.push(entry.zxid().0);
             Ok(())
         }
     }
@@ -270,11 +244,11 @@ mod tests {
         log(home.path(), 1..=10);
         snapshot(home.path(), 7);
         log(home.path(), 11..=12);
-        let mut told = Told::default();
+        let mut told = Content::default();
         let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
         assert_eq!((restored.zxid, restored.txns_loaded), (Zxid(12), 5));
-        assert_eq!(told.snapshot, Some(Zxid(7)));
-        assert_eq!(told.zxids, [8, 9, 10, 11, 12]);
+        assert_eq!(told.loaded_from, Some(Zxid(7)));
+        assert_eq!(told.replayed, [8, 9, 10, 11, 12]);
         assert!(!restored.needs_first_snapshot);
     }
 
@@ -288,9 +262,9 @@ mod tests {
         let third = 16 + 2 * 49;
         bytes[third + 20] ^= 1;
         fs::write(&path, bytes).unwrap();
-        let mut told = Told::default();
+        let mut told = Content::default();
         let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
-        assert_eq!((restored.zxid, told.zxids), (Zxid(2), vec![1, 2]));
+        assert_eq!((restored.zxid, told.replayed), (Zxid(2), vec![1, 2]));
         assert_eq!(fs::metadata(&path).unwrap().len(), third as u64);
     }
 
@@ -304,11 +278,11 @@ mod tests {
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let reserve = rustix::fs::FallocateFlags::empty();
         rustix::fs::fallocate(&file, reserve, 0, 8 << 20).unwrap();
-        restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap();
+        restore(&dirs, RestoreOptions::default(), &mut Content::default()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), length);
         // Apache's padding is left alone.
         file.set_len(64 << 20).unwrap();
-        restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap();
+        restore(&dirs, RestoreOptions::default(), &mut Content::default()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 64 << 20);
     }
 
@@ -318,27 +292,27 @@ mod tests {
         snapshot(home.path(), 0);
         log(home.path(), 1..=6);
         log(home.path(), 5..=8);
-        let mut told = Told::default();
+        let mut told = Content::default();
         restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
-        assert_eq!(told.zxids, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(told.replayed, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     #[test]
     fn logs_without_a_snapshot_are_refused_unless_trusted() {
         let (home, dirs) = home();
         log(home.path(), 1..=3);
-        let mut told = Told::default();
+        let mut told = Content::default();
         let refused = restore(&dirs, RestoreOptions::default(), &mut told);
         assert!(matches!(refused, Err(RestoreError::NoSnapshot { .. })));
         let trusting = RestoreOptions { trust_empty_snapshot: true, ..Default::default() };
         assert_eq!(restore(&dirs, trusting, &mut told).unwrap().zxid, Zxid(3));
-        assert_eq!(told.zxids, [1, 2, 3]);
+        assert_eq!(told.replayed, [1, 2, 3]);
     }
 
     #[test]
     fn an_empty_directory_is_an_empty_database_if_somebody_says_so() {
         let (home, dirs) = home();
-        let mut told = Told::default();
+        let mut told = Content::default();
         let careful = RestoreOptions { db_autocreate: false, ..Default::default() };
         assert_eq!(restore(&dirs, careful, &mut told).unwrap().zxid, Zxid(-1));
         fs::write(home.path().join("initialize"), b"").unwrap();
@@ -351,7 +325,7 @@ mod tests {
     #[test]
     fn a_first_snapshot_that_was_cut_off_is_none_but_a_later_one_is_missed() {
         let (home, dirs) = home();
-        let mut told = Told::default();
+        let mut told = Content::default();
         fs::write(home.path().join("version-2/snapshot.0"), b"ZKSN").unwrap();
         let restored = restore(&dirs, RestoreOptions::default(), &mut told).unwrap();
         assert!(restored.needs_first_snapshot);
@@ -365,7 +339,8 @@ mod tests {
         let (home, dirs) = home();
         snapshot(home.path(), 0);
         log(home.path(), 65..=67);
-        let refused = restore(&dirs, RestoreOptions::default(), &mut Told::default()).unwrap_err();
+        let refused =
+            restore(&dirs, RestoreOptions::default(), &mut Content::default()).unwrap_err();
         let text = refused.to_string();
         assert!(text.contains("0x42") && text.contains("log.41"), "{text}");
     }

@@ -89,12 +89,18 @@ impl LogBatch {
 
     /// The entries without their frames.
     pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.bytes[..];
+        self.entry_ranges().map(|(_, entry)| &self.bytes[entry])
+    }
+
+    /// Each transaction, and where its entry lies in [`LogBatch::bytes`].
+    pub fn entry_ranges(&self) -> impl Iterator<Item = (Zxid, Range<usize>)> {
+        let mut at = 0;
         std::iter::from_fn(move || {
-            let (head, body) = rest.split_at_checked(FRAME_HEAD_BYTES)?;
-            let (entry, behind) = body.split_at(BigEndian::read_u32(&head[8..]) as usize);
-            rest = &behind[1..];
-            Some(entry)
+            let head = self.bytes.get(at..at + FRAME_HEAD_BYTES)?;
+            let start = at + FRAME_HEAD_BYTES;
+            let end = start + BigEndian::read_u32(&head[8..]) as usize;
+            at = end + 1;
+            Some((zxid_of(&self.bytes[start..end]), start..end))
         })
     }
 

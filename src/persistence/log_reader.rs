@@ -29,6 +29,9 @@ use crate::proto::{TxnEntry, Zxid};
 /// padding is a hole, and its files are left as they are.
 const RESERVED_BYTES_KEPT_MAX: u64 = 1 << 20;
 
+/// Bytes of a file read at a time before it is mapped.
+const READ_THROUGH_BYTES: usize = 256 << 10;
+
 /// Walks the transactions of a log directory in order.
 #[derive(Debug)]
 pub struct LogReader {
@@ -151,6 +154,7 @@ impl LogReader {
         let size = opened.metadata().map_err(LogError::io("look at", &path))?.len();
         let data_end = data_end(&opened, size).map_err(LogError::io("read", &path))?;
         let length = data_end.max(LOG_HEADER_BYTES as u64).min(size) as usize;
+        read_through(&opened, length).map_err(LogError::io("read", &path))?;
         let map = map_for_reading(&opened, length).map_err(LogError::io("map", &path))?;
         let not_a_log = |reason: String| LogError::NotALog { path: path.clone(), reason };
         if !has_header(&map) {
@@ -208,15 +212,31 @@ impl LogReader {
 pub(super) fn tidy_end(end: &LogEnd) -> Result<(), LogError> {
     let path = &end.path;
     let allocated = path.metadata().map_err(LogError::io("look at", path))?.blocks() * 512;
-    if !end.is_torn && allocated < end.offset + RESERVED_BYTES_KEPT_MAX {
-        return Ok(());
-    }
-    if end.is_torn {
-        warn!("cutting the log file {} at byte {}", path.display(), end.offset);
-    }
     let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
-    file.set_len(end.offset).map_err(LogError::io("truncate", path))?;
+    if end.is_torn || allocated >= end.offset + RESERVED_BYTES_KEPT_MAX {
+        if end.is_torn {
+            warn!("cutting the log file {} at byte {}", path.display(), end.offset);
+        }
+        file.set_len(end.offset).map_err(LogError::io("truncate", path))?;
+    }
+    // What was read may not be on disk yet: the process before may have died before its flush.
     file.sync_all().map_err(LogError::io("flush", path))
+}
+
+/// Reads what is about to be mapped, so that a bad sector is an error with the file's name, where
+/// touching it through the mapping would be a SIGBUS. The pages stay in memory for the mapping.
+fn read_through(file: &File, length: usize) -> io::Result<()> {
+    let mut piece = vec![0; READ_THROUGH_BYTES];
+    let mut at = 0;
+    while at < length {
+        match file.read_at(&mut piece, at as u64) {
+            Ok(0) => break,
+            Ok(read) => at += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Whether a log's bytes reach beyond its header, and that is not all zeros.

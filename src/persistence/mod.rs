@@ -19,6 +19,7 @@ mod file_snap;
 mod file_txn_log;
 mod file_txn_snap_log;
 mod log_batch;
+mod log_lookup;
 mod log_reader;
 mod log_scan;
 mod log_segment;
@@ -28,7 +29,9 @@ mod snap_stream;
 mod snapshot_format;
 mod snapshot_reader;
 mod snapshot_writer;
+mod truncate;
 
+pub(crate) use atomic_file::write_atomically;
 pub use data_dirs::{DataDirError, DataDirs, VERSION_DIR};
 pub use epoch_files::{EpochError, EpochFiles};
 pub use error::LogError;
@@ -37,18 +40,22 @@ pub use file_snap::{
     LoadedSnapshot, SnapshotError, list_snapshots, load_newest_snapshot, snapshot_name,
     valid_snapshots,
 };
-pub use file_txn_log::{FileTxnLog, LogOptions, last_logged_zxid, truncate};
+pub use file_txn_log::{FileTxnLog, LogOptions, last_logged_zxid};
 pub use file_txn_snap_log::{RestoreError, RestoreOptions, RestoreSink, Restored, restore};
 pub use log_batch::LogBatch;
+pub use log_lookup::{LogLookup, look_up};
 pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use log_scan::{LogScan, ScannedRecord, Stop, Tail};
 pub use purge::{PurgeError, SNAPSHOTS_KEPT_MIN, purge};
 pub use snap_stream::Compression;
 pub use snapshot_format::{
-    SnapshotDigest, SnapshotFault, SnapshotSink, SnapshotTail, put_acls, put_end_of_nodes,
-    put_node, put_sessions,
+    SNAP_SIGNATURE, SnapshotDigest, SnapshotFault, SnapshotSink, SnapshotTail, put_acls,
+    put_end_of_nodes, put_leaders_end, put_node, put_sessions,
 };
-pub use snapshot_reader::{parse_snapshot, parse_snapshot_stream, read_snapshot};
+pub use snapshot_reader::{
+    parse_leaders_snapshot, parse_snapshot, parse_snapshot_stream, read_snapshot,
+};
 pub use snapshot_writer::SnapshotWriter;
+pub use truncate::{TruncateError, install_snapshot, truncate};
 
 use file_snap::TEMPORARY_PREFIX;

@@ -21,6 +21,9 @@ pub(super) const SNAPSHOT_HEADER: [u8; 16] =
 /// Behind each checksum, and what stands for a path behind the last node: ustring "/".
 pub(super) const SLASH: [u8; 5] = [0, 0, 0, 1, b'/'];
 
+/// What a leader writes behind the body of a snapshot it sends.
+pub const SNAP_SIGNATURE: &str = "BenWasHere";
+
 /// Takes what a snapshot holds, in the order of the file. It may be begun anew: a snapshot that
 /// turns out to be bad is followed by [`SnapshotSink::clear`] and an older one.
 pub trait SnapshotSink {
@@ -118,4 +121,9 @@ pub fn put_node(
 /// Appends what stands behind the last node.
 pub fn put_end_of_nodes(out: &mut impl BufMut) {
     out.put_slice(&SLASH);
+}
+
+/// Appends what a leader sends behind the end of the nodes.
+pub fn put_leaders_end(out: &mut impl BufMut) {
+    Ustring::from(SNAP_SIGNATURE).write(out);
 }

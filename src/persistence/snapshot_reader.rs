@@ -6,14 +6,14 @@
 //! be tried. The same parser runs on bytes, for a fuzzer.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use jute::{Acl, Field, JuteError, Reader, StatPersisted, Ustring};
 
 use super::checksum::RunningChecksum;
 use super::snap_stream::unpack;
-use super::snapshot_format::SNAPSHOT_HEADER;
+use super::snapshot_format::{SNAP_SIGNATURE, SNAPSHOT_HEADER};
 use super::{
     Compression, SnapshotDigest, SnapshotError, SnapshotFault, SnapshotSink, SnapshotTail,
 };
@@ -61,6 +61,24 @@ pub fn parse_snapshot_stream(
     sink: &mut impl SnapshotSink,
 ) -> Result<SnapshotTail, SnapshotFault> {
     parse(&mut Source::new(Input::Stream { input, window: Vec::new(), ended: false }), sink)
+}
+
+/// Reads the snapshot a leader sends from a stream that goes on behind it (`Learner.
+/// syncWithLeader`): a body, without header and seals, and [`SNAP_SIGNATURE`]. Returns the bytes
+/// that were read beyond it.
+pub fn parse_leaders_snapshot(
+    input: &mut dyn Read,
+    sink: &mut impl SnapshotSink,
+) -> Result<Vec<u8>, SnapshotFault> {
+    let input = Input::Stream { input, window: Vec::new(), ended: false };
+    let mut source = Source::new(input);
+    read_body(&mut source, sink)?;
+    let offset = source.offset();
+    let is_signed = source.read(|reader| Ok(Ustring::read(reader)? == SNAP_SIGNATURE))?;
+    if !is_signed {
+        return Err(SnapshotFault { offset, reason: "the leader's signature is missing".into() });
+    }
+    Ok(source.window()[source.position..].to_vec())
 }
 
 fn parse(
@@ -245,20 +263,28 @@ impl<'a> Source<'a> {
             return Ok(false);
         }
         let wanted = window.len().max(WINDOW_BYTES);
-        let got = input
-            .take(wanted as u64)
-            .read_to_end(window)
-            .map_err(|error| SnapshotFault { offset, reason: error.to_string() })?;
-        *ended = got < wanted;
+        // One read, because a stream that goes on behind the snapshot may have no more for now.
+        let held = window.len();
+        window.resize(held + wanted, 0);
+        let got = loop {
+            match input.read(&mut window[held..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                got => break got,
+            }
+        };
+        window.truncate(held + *got.as_ref().unwrap_or(&0));
+        let got = got.map_err(|error| SnapshotFault { offset, reason: error.to_string() })?;
+        *ended = got == 0;
         Ok(got > 0)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::log_batch::tests::hex;
     use super::super::{
-        SnapshotWriter, load_newest_snapshot, put_acls, put_end_of_nodes, put_node, put_sessions,
+        SnapshotWriter, load_newest_snapshot, put_acls, put_end_of_nodes, put_leaders_end,
+        put_node, put_sessions,
     };
     use super::*;
     use jute::Id;
@@ -273,6 +299,9 @@ mod tests {
         sessions: Vec<(i64, i32)>,
         acls: Vec<(i64, OwnedAcl)>,
         nodes: Vec<Node>,
+        /// Of a restore: zxid of the snapshot, and those of the transactions behind it.
+        pub(in crate::persistence) loaded_from: Option<Zxid>,
+        pub(in crate::persistence) replayed: Vec<i64>,
     }
 
     impl SnapshotSink for Content {
@@ -354,6 +383,7 @@ mod tests {
             sessions: vec![(0x0100_0000_0000_0001, 30_000), (-2, 4000)],
             acls: vec![(1, vec![(1, "world".into(), "anyone".into())]), (9, vec![])],
             nodes: std::iter::once(root).chain((0..nodes).map(node)).collect(),
+            ..Content::default()
         }
     }
 
@@ -489,6 +519,41 @@ mod tests {
         let bytes = [&SNAPSHOT_HEADER[..], &refused.body()].concat();
         let fault = parse_snapshot(&bytes, &mut Content::default()).unwrap_err();
         assert_eq!(fault.reason, "no such parent");
+    }
+
+    /// A stream that hands out a few bytes at a time.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.1.min(into.len()).min(self.0.len());
+            into[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_leaders_snapshot_ends_with_its_signature_and_the_stream_goes_on() {
+        let sent = content(100, 50);
+        let mut bytes = sent.body();
+        put_leaders_end(&mut bytes);
+        assert!(bytes.ends_with(b"\0\0\0\x01/\0\0\0\x0aBenWasHere"));
+        let whole = bytes.len();
+        bytes.extend(b"packets");
+        for step in [1, 7, 1000, usize::MAX] {
+            let (mut read, mut stream) = (Content::default(), Trickle(&bytes, step));
+            let mut beyond = parse_leaders_snapshot(&mut stream, &mut read).unwrap();
+            beyond.extend(stream.0);
+            assert_eq!((&read, &beyond[..]), (&sent, &b"packets"[..]));
+        }
+        for cut in [0, 8, whole - 11, whole - 1] {
+            let mut stream = Trickle(&bytes[..cut], 100);
+            parse_leaders_snapshot(&mut stream, &mut Content::default()).unwrap_err();
+        }
+        bytes[whole - 1] = b'a';
+        let refused = parse_leaders_snapshot(&mut &bytes[..], &mut Content::default());
+        assert!(refused.unwrap_err().reason.contains("signature"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! watches, and the connections that may have to be told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use foldhash::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -84,6 +84,47 @@ impl CnxnRegistry {
     }
 }
 
+/// What the server is to its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ServerMode {
+    /// It serves nobody: it looks for a leader, or catches up with one.
+    NotServing,
+    /// It serves alone.
+    Standalone,
+    /// It leads an ensemble.
+    Leader,
+    /// It follows a leader.
+    Follower,
+    /// It observes.
+    Observer,
+    /// It is cut off from its ensemble, and serves reads to those who asked for no more.
+    ReadOnly,
+}
+
+impl ServerMode {
+    const ALL: [Self; 6] = [
+        Self::NotServing,
+        Self::Standalone,
+        Self::Leader,
+        Self::Follower,
+        Self::Observer,
+        Self::ReadOnly,
+    ];
+
+    /// As `srvr` and `mntr` name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotServing => "none",
+            Self::Standalone => "standalone",
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Observer => "observer",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
 /// Everything that the engine and the workers share.
 pub struct ServerState {
     /// Tree and sessions: shared for reads, exclusive for each batch of transactions.
@@ -105,6 +146,8 @@ pub struct ServerState {
     /// Longest string or buffer inside a request, in bytes.
     pub max_buffer_bytes: usize,
     in_process: AtomicI64,
+    local_sessions: AtomicI64,
+    mode: AtomicU8,
 }
 
 impl ServerState {
@@ -121,6 +164,8 @@ impl ServerState {
             writes: NamespaceTraffic::default(),
             max_buffer_bytes,
             in_process: AtomicI64::new(0),
+            local_sessions: AtomicI64::new(0),
+            mode: AtomicU8::new(ServerMode::NotServing as u8),
         }
     }
 
@@ -129,9 +174,29 @@ impl ServerState {
         Self { metrics, ..self }
     }
 
+    /// What the server is to its clients.
+    pub fn mode(&self) -> ServerMode {
+        ServerMode::ALL[usize::from(self.mode.load(Ordering::Acquire))]
+    }
+
+    /// That has changed.
+    pub fn set_mode(&self, mode: ServerMode) {
+        self.mode.store(mode as u8, Ordering::Release);
+    }
+
     /// Requests of clients that are with the engine.
     pub fn in_process(&self) -> i64 {
         self.in_process.load(Ordering::Relaxed)
+    }
+
+    /// Sessions that only this server knows.
+    pub fn local_sessions(&self) -> i64 {
+        self.local_sessions.load(Ordering::Relaxed)
+    }
+
+    /// So many more of them there are, or fewer.
+    pub fn add_local_sessions(&self, more: i64) {
+        self.local_sessions.fetch_add(more, Ordering::Relaxed);
     }
 
     /// So many more are, or fewer.

@@ -19,7 +19,9 @@ use super::{ServerState, ZkDatabase, op_name};
 use crate::auth::Identity;
 use crate::op::{self, Read};
 use crate::persistence::LogBatch;
-use crate::proto::{ErrorCode, EventType, Millis, OpCode, Perms, SessionId, TxnEntry, Zxid};
+use crate::proto::{
+    ErrorCode, EventType, Millis, OpCode, Perms, SessionId, TxnBody, TxnEntry, Zxid,
+};
 use crate::session::{Arrival, ClientCnxn};
 use crate::stats::{Run, TrafficRun};
 use crate::tree::{Applied, TreeEvent, TreeObserver};
@@ -42,6 +44,15 @@ pub enum Pending {
         /// Why it is an error transaction.
         error: Option<ErrorCode>,
     },
+    /// A transaction logged in an earlier role, which turned out to be committed.
+    Logged {
+        /// The transaction.
+        zxid: Zxid,
+        /// The batch it went to the log with.
+        batch: Arc<LogBatch>,
+        /// Its entry, within the batch.
+        entry: Range<usize>,
+    },
     /// A read behind a write of its session.
     Read {
         /// Who asks.
@@ -52,6 +63,24 @@ pub enum Pending {
         arrival: Arrival,
         /// Its record.
         body: Bytes,
+    },
+    /// A new session that only this server knows: it becomes no transaction.
+    CreateLocal {
+        /// The session.
+        session: SessionId,
+        /// Who asked for it.
+        cnxn: Arc<ClientCnxn>,
+        /// The request.
+        arrival: Arrival,
+    },
+    /// The end of a session that only this server knows: it becomes no transaction.
+    CloseLocal {
+        /// The session.
+        session: SessionId,
+        /// Who asked for it; nobody did if it expired.
+        cnxn: Option<Arc<ClientCnxn>>,
+        /// The request.
+        arrival: Arrival,
     },
     /// A request that could not be prepared.
     Refused {
@@ -69,9 +98,10 @@ pub enum Pending {
 pub struct Finished {
     /// Connections with something to send.
     pub to_flush: Vec<Arc<ClientCnxn>>,
-    /// Sessions created by their connection, to be completed with the answer to the connect
-    /// request.
-    pub created: Vec<(Arc<ClientCnxn>, SessionId)>,
+    /// Sessions created, with their timeouts in milliseconds; whoever asked here is to be answered.
+    pub created: Vec<(SessionId, i32)>,
+    /// Sessions created that only this server knows; who asked is to be answered.
+    pub created_local: Vec<SessionId>,
     /// Sessions closed, with the connection that asked for it, if one did.
     pub closed: Vec<(SessionId, Option<Arc<ClientCnxn>>)>,
     /// Requests answered.
@@ -107,11 +137,17 @@ impl FinalRequestProcessor {
         self.pending.len()
     }
 
-    /// Everyone who waits for an answer, when there will be none.
-    pub fn abandon(&mut self) -> impl Iterator<Item = Arc<ClientCnxn>> {
+    /// The requests that wait for an answer, when there will be none.
+    pub fn abandon(&mut self) -> impl Iterator<Item = (Arc<ClientCnxn>, Arrival)> {
+        self.batches.clear();
         self.pending.drain(..).filter_map(|pending| match pending {
-            Pending::Txn { cnxn, .. } => cnxn,
-            Pending::Read { cnxn, .. } | Pending::Refused { cnxn, .. } => Some(cnxn),
+            Pending::Txn { cnxn, arrival, .. } | Pending::CloseLocal { cnxn, arrival, .. } => {
+                Some((cnxn?, arrival))
+            }
+            Pending::Logged { .. } => None,
+            Pending::Read { cnxn, arrival, .. }
+            | Pending::CreateLocal { cnxn, arrival, .. }
+            | Pending::Refused { cnxn, arrival, .. } => Some((cnxn, arrival)),
         })
     }
 
@@ -157,6 +193,12 @@ impl FinalRequestProcessor {
                         recycle(self.batches.pop_front().expect("it was just there"));
                     }
                 }
+                Pending::Logged { zxid, batch, entry } => {
+                    let entry = TxnEntry::decode(&batch.bytes()[entry]).expect("it is logged");
+                    let told = &mut finished.to_flush;
+                    let mut watches = FireWatches { state, zxid, told, counts: &mut counts };
+                    database.apply(&entry, &mut watches);
+                }
                 Pending::Read { cnxn, identities, arrival, body } => {
                     let read = Read {
                         tree: &database.tree,
@@ -179,6 +221,25 @@ impl FinalRequestProcessor {
                     drop(outbox);
                     finished.answered(cnxn);
                 }
+                Pending::CreateLocal { session, cnxn, arrival: Arrival { xid, op, at } } => {
+                    let zxid = database.tree.last_processed();
+                    cnxn.outbox().stats.responded(op_name(op), xid, zxid, at, now);
+                    counts.replies.read(now - at, 0);
+                    finished.created_local.push(session);
+                }
+                Pending::CloseLocal { session, cnxn, arrival } => {
+                    finished.closed.push((session, cnxn.clone()));
+                    let Some(cnxn) = cnxn else { continue };
+                    let zxid = database.tree.last_processed();
+                    let mut outbox = cnxn.outbox();
+                    let bytes = outbox.reply(arrival.xid, zxid, |_| Ok(()));
+                    let name = op_name(arrival.op);
+                    outbox.stats.responded(name, arrival.xid, zxid, arrival.at, now);
+                    outbox.close();
+                    drop(outbox);
+                    counts.replies.read(now - arrival.at, bytes);
+                    finished.answered(cnxn);
+                }
                 Pending::Refused { cnxn, arrival, error } => {
                     let zxid = database.tree.last_processed();
                     let mut outbox = cnxn.outbox();
@@ -199,8 +260,8 @@ impl FinalRequestProcessor {
 
     fn front_is_ready(&self, flushed: Zxid) -> bool {
         match self.pending.front() {
-            Some(Pending::Txn { zxid, .. }) => *zxid <= flushed,
-            Some(Pending::Read { .. } | Pending::Refused { .. }) => true,
+            Some(Pending::Txn { zxid, .. } | Pending::Logged { zxid, .. }) => *zxid <= flushed,
+            Some(_) => true,
             None => false,
         }
     }
@@ -253,11 +314,13 @@ impl Txn {
         let Arrival { xid, op, at } = self.arrival;
         match op {
             OpCode::CreateSession => {
+                if let TxnBody::CreateSession(txn) = &entry.body {
+                    finished.created.push((self.session, txn.time_out));
+                }
                 let Some(cnxn) = cnxn else { return };
                 let zxid = database.tree.last_processed();
                 cnxn.outbox().stats.responded(op_name(op), xid, zxid, at, counts.now);
                 counts.replies.update(counts.now - at, 0);
-                finished.created.push((cnxn, self.session));
                 return;
             }
             OpCode::CloseSession if self.error.is_none() => {
@@ -268,11 +331,15 @@ impl Txn {
         let Some(cnxn) = cnxn else { return };
         let zxid = database.tree.last_processed();
         let mut outbox = cnxn.outbox();
+        if self.error == Some(ErrorCode::SessionMoved) {
+            // Its client is elsewhere by now (SessionMovedException).
+            outbox.close();
+        }
         let bytes = match self.error {
             Some(error) if op != OpCode::Multi || !matches!(applied, Applied::Multi(_)) => {
                 outbox.reply(xid, zxid, |_| Err(error))
             }
-            _ => outbox.reply(xid, zxid, |out| write_reply(op, &applied, out)),
+            _ => outbox.reply(xid, zxid, |out| write_reply(op, &entry.body, &applied, out)),
         };
         outbox.stats.responded(op_name(op), xid, zxid, at, counts.now);
         if op == OpCode::CloseSession {
@@ -284,10 +351,18 @@ impl Txn {
     }
 }
 
-fn write_reply(op: OpCode, applied: &Applied<'_>, out: &mut BytesMut) -> Result<(), ErrorCode> {
+fn write_reply(
+    op: OpCode,
+    txn: &TxnBody<'_>,
+    applied: &Applied<'_>,
+    out: &mut BytesMut,
+) -> Result<(), ErrorCode> {
     match applied {
         Applied::Created { path, stat, .. } => op::create::reply(op, path, stat, out),
-        Applied::DataSet(stat) => op::set_data::reply(stat, out),
+        Applied::DataSet(stat) => match txn {
+            TxnBody::Reconfig(txn) => op::reconfig::reply(txn.data, stat, out),
+            _ => op::set_data::reply(stat, out),
+        },
         Applied::AclSet(stat) => op::set_acl::reply(stat, out),
         Applied::Multi(results) => op::multi::reply(results, out),
         Applied::Deleted | Applied::Session | Applied::Checked => {}

@@ -3,6 +3,7 @@
 //! A write goes Prep, Sync, Final. A read runs on the worker that owns its connection, or, if its
 //! own session has unfinished writes, waits behind them and runs where the last of them is applied.
 
+mod commit;
 mod database;
 mod final_request;
 mod prep;
@@ -11,7 +12,8 @@ mod request;
 mod server_stats;
 mod sync;
 
-pub use database::{CnxnRegistry, ServerState, ZkDatabase};
+pub use commit::{CommitProcessor, Committed};
+pub use database::{CnxnRegistry, ServerMode, ServerState, ZkDatabase};
 pub use final_request::{FinalRequestProcessor, Finished, Pending};
 pub use prep::{PrepOptions, PrepRequestProcessor, Prepared};
 pub use reads::{ReadBatch, answer};

@@ -11,8 +11,8 @@ use jute::{ErrorTxn, Field, JuteError, Reader, TxnDigest, TxnHeader};
 use super::ClientRequest;
 use crate::auth::ProviderRegistry;
 use crate::op::{self, Prep, PrepLimits};
-use crate::proto::{ErrorCode, Millis, OpCode, Xid, Zxid};
-use crate::session::SessionTracker;
+use crate::proto::{ErrorCode, Millis, OpCode, SessionId, Xid, Zxid};
+use crate::session::{Arrival, LeaderSessionTracker};
 use crate::stats::ServerMetrics;
 use crate::tree::{DIGEST_VERSION, DataTree, OutstandingChanges};
 
@@ -55,15 +55,16 @@ impl PrepRequestProcessor {
 
     /// Prepares a request and appends its log entry to `out`; `time` is in milliseconds since 1970.
     /// A request that cannot be decoded leaves no transaction, only the error it is answered with;
-    /// what was appended is then to be dropped.
+    /// what was appended is then to be dropped. With a reconfig comes the configuration that it
+    /// makes, or why it makes none; where there is no ensemble, nothing does.
     #[allow(clippy::too_many_arguments, reason = "the parts of a server, borrowed apart")]
     pub fn process(
         &mut self,
         tree: &DataTree,
-        sessions: &mut SessionTracker,
+        sessions: &mut LeaderSessionTracker,
         auth: &ProviderRegistry,
         metrics: &ServerMetrics,
-        request: &ClientRequest,
+        (request, config): (&ClientRequest, Option<&Result<String, ErrorCode>>),
         time: Millis,
         out: &mut Vec<u8>,
     ) -> Result<Prepared, ErrorCode> {
@@ -84,12 +85,13 @@ impl PrepRequestProcessor {
             metrics,
             limits: self.options.limits,
             session: request.session,
+            owner: request.owner,
             identities: &request.identities,
             zxid: Zxid(header.zxid),
             time,
         };
         let body = Body { bytes: &request.body, max_buffer_bytes: self.options.max_buffer_bytes };
-        let error = match dispatch(&mut prep, request.arrival.op, body, out) {
+        let error = match dispatch(&mut prep, request.arrival.op, body, config, out) {
             Ok(error) => error,
             Err(Refusal::Undecodable) => return Err(ErrorCode::MarshallingError),
             Err(Refusal::Failed(error)) => {
@@ -109,11 +111,28 @@ impl PrepRequestProcessor {
         Ok(Prepared { zxid: self.last_zxid, error })
     }
 
+    /// Writes the error transaction of a request that cannot be decoded.
+    pub fn refuse(
+        &mut self,
+        session: SessionId,
+        arrival: Arrival,
+        error: ErrorCode,
+        time: Millis,
+        out: &mut Vec<u8>,
+    ) -> Zxid {
+        let zxid = self.last_zxid.next();
+        let kind = OpCode::Error.code();
+        TxnHeader { client_id: session.0, cxid: arrival.xid, zxid: zxid.0, time, kind }.write(out);
+        ErrorTxn { err: error.code() }.write(out);
+        self.last_zxid = zxid;
+        zxid
+    }
+
     /// Writes the transaction of a session being created.
     pub fn create_session(
         &mut self,
         tree: &DataTree,
-        session: crate::proto::SessionId,
+        session: SessionId,
         xid: Xid,
         timeout_ms: i32,
         time: Millis,
@@ -165,6 +184,7 @@ fn dispatch(
     prep: &mut Prep<'_>,
     op: OpCode,
     body: Body<'_>,
+    config: Option<&Result<String, ErrorCode>>,
     out: &mut Vec<u8>,
 ) -> Result<Option<ErrorCode>, Refusal> {
     match op {
@@ -181,7 +201,7 @@ fn dispatch(
         }
         OpCode::Reconfig => {
             let _: jute::ReconfigRequest<'_> = body.decode()?;
-            return Err(op::reconfig::prep(prep).into());
+            op::reconfig::prep(prep, config, out)?;
         }
         OpCode::CloseSession => op::close_session::prep(prep, out),
         OpCode::DeleteContainer => {
@@ -191,4 +211,69 @@ fn dispatch(
         _ => unreachable!("{op:?} is not a write"),
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jute::{Acl, CreateRequest, Id};
+
+    use super::*;
+    use crate::auth::{AuthOptions, Identity};
+    use crate::op::PrepLimits;
+    use crate::proto::{CreateMode, TxnBody, TxnEntry};
+    use crate::session::{Owner, SessionTracker};
+    use crate::tree::TreeOptions;
+
+    fn ephemeral(path: &str) -> Vec<u8> {
+        let id = Id { scheme: "world".into(), id: "anyone".into() };
+        CreateRequest {
+            path: path.into(),
+            data: None,
+            acl: vec![Acl { perms: 31, id }],
+            flags: CreateMode::Ephemeral as i32,
+        }
+        .to_vec()
+    }
+
+    #[test]
+    fn a_session_closed_twice_takes_no_node_that_another_made_in_between() {
+        let mut tree = DataTree::new(TreeOptions::default());
+        let mut sessions = LeaderSessionTracker::new(SessionTracker::new(2_000, SessionId(1)));
+        let (first, _, _) = sessions.create(10_000, 0);
+        let (second, _, _) = sessions.create(10_000, 0);
+        let options = PrepOptions { limits: PrepLimits::default(), max_buffer_bytes: 1 << 20 };
+        let mut processor = PrepRequestProcessor::new(options, Zxid(0));
+        let auth = ProviderRegistry::new(AuthOptions::default());
+        let metrics = ServerMetrics::noop();
+        let mut ask = |tree: &DataTree, session: SessionId, op: OpCode, body: Vec<u8>| {
+            let identities: Arc<[Identity]> = [Identity::new("ip", "10.1.2.3")].into();
+            let arrival = Arrival { xid: 1, op, at: 0 };
+            let owner = Owner::ME;
+            let body = body.into();
+            let request = ClientRequest { cnxn: None, session, owner, identities, arrival, body };
+            let mut out = Vec::new();
+            let prepared = processor.process(
+                tree,
+                &mut sessions,
+                &auth,
+                &metrics,
+                (&request, None),
+                0,
+                &mut out,
+            );
+            assert_eq!(prepared.expect("it can be decoded").error, None);
+            out
+        };
+        let created = ask(&tree, first, OpCode::Create, ephemeral("/e"));
+        let _ = tree.apply(&TxnEntry::decode(&created).expect("an entry"), &mut ());
+        // Its client closes it, another one takes its place, and then it expires, too.
+        ask(&tree, first, OpCode::CloseSession, Vec::new());
+        ask(&tree, second, OpCode::Create, ephemeral("/e"));
+        let again = ask(&tree, first, OpCode::CloseSession, Vec::new());
+        let again = TxnEntry::decode(&again).expect("an entry");
+        let TxnBody::CloseSession(Some(txn)) = again.body else { panic!("{again:?}") };
+        assert!(txn.paths2_delete.is_empty(), "{txn:?}");
+    }
 }

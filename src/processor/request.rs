@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::auth::Identity;
 use crate::proto::{OpCode, SessionId};
-use crate::session::{Arrival, ClientCnxn};
+use crate::session::{Arrival, ClientCnxn, Owner};
 
 /// A request handed to the engine.
 pub struct ClientRequest {
@@ -14,6 +14,8 @@ pub struct ClientRequest {
     pub cnxn: Option<Arc<ClientCnxn>>,
     /// The session it is made in.
     pub session: SessionId,
+    /// Which server the session's client is connected to.
+    pub owner: Owner,
     /// Who its connection was when it came.
     pub identities: Arc<[Identity]>,
     /// Its number, opcode and time.

@@ -19,6 +19,9 @@ pub struct ServerStats {
     response_bytes_last: AtomicI64,
     response_bytes_min: AtomicI64,
     response_bytes_max: AtomicI64,
+    proposal_bytes_last: AtomicI64,
+    proposal_bytes_min: AtomicI64,
+    proposal_bytes_max: AtomicI64,
 }
 
 /// What a batch of replies and notifications adds. Sizes are those of frames, without the length in
@@ -117,6 +120,7 @@ impl ServerStats {
 
     /// Starts anew (`srst`).
     pub fn reset(&self) {
+        self.reset_proposals();
         for zero in [&self.packets_received, &self.packets_sent, &self.count] {
             zero.store(0, Ordering::Relaxed);
         }
@@ -205,6 +209,33 @@ impl ServerStats {
             load(&self.response_bytes_min),
             load(&self.response_bytes_max),
         )
+    }
+
+    /// A leader proposes a transaction of this size (`BufferStats`). Only the engine does.
+    pub fn proposed(&self, bytes: usize) {
+        let bytes = bytes as i64;
+        self.proposal_bytes_last.store(bytes, Ordering::Relaxed);
+        raise(&self.proposal_bytes_max, bytes);
+        let min = self.proposal_bytes_min.load(Ordering::Relaxed);
+        if min < 0 || bytes < min {
+            self.proposal_bytes_min.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Sizes of the last, the smallest and the largest proposal, each -1 before the first one.
+    pub fn proposal_bytes(&self) -> (i64, i64, i64) {
+        let load = |value: &AtomicI64| value.load(Ordering::Relaxed);
+        (
+            load(&self.proposal_bytes_last),
+            load(&self.proposal_bytes_min),
+            load(&self.proposal_bytes_max),
+        )
+    }
+
+    /// Forgets the sizes of proposals.
+    pub fn reset_proposals(&self) {
+        let sizes = [&self.proposal_bytes_last, &self.proposal_bytes_min, &self.proposal_bytes_max];
+        sizes.into_iter().for_each(|size| size.store(-1, Ordering::Relaxed));
     }
 }
 

@@ -12,10 +12,10 @@ use crate::persistence::LogBatch;
 use crate::proto::{Millis, Zxid};
 
 /// A batch of this many bytes is full: what a torn write can take with it is bounded.
-const BATCH_BYTES_MAX: usize = 4 << 20;
+const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// A batch that grew beyond this many bytes is not kept for the next one: its memory goes back.
-const SPARE_BYTES_MAX: usize = 4 << 20;
+const SPARE_BYTES_MAX: usize = 2 << 20;
 
 /// When batches are flushed and snapshots taken.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +114,11 @@ impl SyncRequestProcessor {
     pub fn take(&mut self) -> Arc<LogBatch> {
         let empty = self.spare.take().unwrap_or_default();
         Arc::new(std::mem::replace(&mut self.batch, empty))
+    }
+
+    /// Forgets the batch: nobody else has it.
+    pub fn discard(&mut self) {
+        self.batch.clear();
     }
 
     /// Gives back a batch that is applied, so that its memory is used again.

@@ -37,6 +37,12 @@ impl Zxid {
     pub fn next(self) -> Self {
         Zxid(self.0 + 1)
     }
+
+    /// Whether nothing is missing between `before` and this one, as far as can be told: an epoch's
+    /// transactions are numbered from 1 on, and nobody knows how many the one before had.
+    pub fn may_follow(self, before: Self) -> bool {
+        self == before.next() || (self.epoch() > before.epoch() && self.counter() == 1)
+    }
 }
 
 /// Shown in hexadecimal, as in file names and four-letter words.
@@ -54,5 +60,15 @@ pub struct SessionId(pub i64);
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:x}", self.0)
+    }
+}
+
+/// A server of an ensemble: what stands in its file `myid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Sid(pub i64);
+
+impl fmt::Display for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
     }
 }

@@ -1,16 +1,19 @@
 //! The loop around the engine: it takes inputs out of the mailbox, gives them to the engine one
-//! after the other, and carries out the effects. It also writes the log: with no ensemble to talk
-//! to, the engine has nothing to do until the flush is over but to gather the next batch, and
-//! without a second thread a write costs two hand-overs less.
+//! after the other, and carries out the effects in their order. It also writes the log: the engine
+//! has nothing to do until the flush is over but to gather the next batch, and without a second
+//! thread a write costs two hand-overs less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::clock;
+use super::ensemble::Ensemble;
 use super::mailbox::Mailbox;
+use super::memory;
+use super::run::ServerError;
 use crate::engine::{Effect, Engine, Input};
-use crate::persistence::{FileTxnLog, LogBatch, LogError};
+use crate::persistence::{FileTxnLog, LogBatch};
 use crate::processor::ServerState;
 use crate::proto::Millis;
 use crate::stats::{Run, ServerMetrics};
@@ -18,10 +21,17 @@ use crate::stats::{Run, ServerMetrics};
 /// Longest time the loop sleeps, so that it sees that it is to stop.
 const SLEEP_MS_MAX: Millis = 500;
 
+/// The same while others take over.
+const RETIRING_SLEEP_MS_MAX: Millis = 5;
+
 /// What the loop needs of the world outside.
 pub(super) struct Driver {
     /// The engine.
     pub engine: Engine,
+    /// What it wanted done when it was made.
+    pub effects: Vec<Effect>,
+    /// The ways to the other servers, if this one is a member of an ensemble.
+    pub ensemble: Option<Ensemble>,
     /// Whose metrics count what happens here.
     pub state: Arc<ServerState>,
     /// Where inputs come from.
@@ -41,16 +51,22 @@ impl Driver {
     /// Runs until the server is to stop; what is in the mailbox by then is still done.
     ///
     /// # Errors
-    /// The log could not be written. The engine answers nothing more; the server should stop.
-    pub(super) fn run(mut self) -> Result<(), LogError> {
+    /// Something could not be written. The engine answers nothing more; the server should stop.
+    pub(super) fn run(mut self) -> Result<(), ServerError> {
         let mut inputs = Vec::new();
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.carry_out(&mut effects)?;
         let mut stops_at = None;
+        let mut gave_back = clock::monotonic_ms();
         loop {
             let is_stopping = self.is_stopping.load(Ordering::Acquire);
-            let wait = (self.engine.deadline() - clock::monotonic_ms()).clamp(0, SLEEP_MS_MAX);
-            let wait = if is_stopping { 0 } else { wait as u64 };
-            self.mailbox.take(&mut inputs, Duration::from_millis(wait));
+            let longest = match is_stopping {
+                true if self.engine.may_stop() => 0,
+                true => RETIRING_SLEEP_MS_MAX,
+                false => SLEEP_MS_MAX,
+            };
+            let wait = (self.engine.deadline() - clock::monotonic_ms()).clamp(0, longest);
+            self.mailbox.take(&mut inputs, Duration::from_millis(wait as u64));
             let is_idle = inputs.is_empty();
             let now = clock::now();
             let requests = count_requests(&self.state.metrics, &inputs, now.monotonic);
@@ -68,8 +84,13 @@ impl Driver {
             record_each(&self.state.metrics.prep_process_time, steps_time, requests);
             self.engine.rest(clock::now(), &mut effects);
             self.carry_out(&mut effects)?;
+            if now.monotonic - gave_back >= memory::GIVE_BACK_EVERY_MS {
+                memory::give_back();
+                gave_back = now.monotonic;
+            }
             if is_stopping && is_idle && self.may_stop(&mut stops_at) {
-                return self.log.flush().map(|_| ());
+                self.log.flush()?;
+                return Ok(());
             }
         }
     }
@@ -78,11 +99,11 @@ impl Driver {
     fn may_stop(&self, stops_at: &mut Option<Millis>) -> bool {
         let now = clock::monotonic_ms();
         let stops_at = *stops_at.get_or_insert(now + self.stop_time_max_ms);
-        self.engine.throttled() == 0 || now >= stops_at
+        self.engine.may_stop() && (self.engine.throttled() == 0 || now >= stops_at)
     }
 
     /// Carries out effects and what comes of them. If the log fails, those who wait are told first.
-    fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), LogError> {
+    fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), ServerError> {
         self.try_carry_out(effects).inspect_err(|_| {
             effects.clear();
             self.engine.step(clock::now(), Input::LogFailed, effects);
@@ -90,7 +111,7 @@ impl Driver {
         })
     }
 
-    fn try_carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), LogError> {
+    fn try_carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), ServerError> {
         let mut more = Vec::new();
         while !effects.is_empty() {
             for effect in effects.drain(..) {
@@ -102,6 +123,27 @@ impl Driver {
                             self.engine.step(clock::now(), Input::Flushed(zxid), &mut more);
                         }
                     }
+                    Effect::Quorum(effect) => self.ensemble().carry_out(effect)?,
+                    Effect::TruncateLog { to, reload } => {
+                        self.log.restart_after(to)?;
+                        match self.ensemble().truncate_log(to, reload) {
+                            Err(ServerError::Truncate(error)) if error.needs_snapshot() => {
+                                let input = Input::CannotTruncate(error.to_string());
+                                self.engine.step(clock::now(), input, &mut more);
+                            }
+                            done => done?,
+                        }
+                    }
+                    Effect::InstallSnapshot { database } => {
+                        self.log.restart_after(database.tree.last_processed())?;
+                        self.ensemble().install_snapshot(*database)?;
+                    }
+                    Effect::StoreDatabase => {
+                        let last = self.ensemble().last_processed();
+                        self.log.restart_after(last)?;
+                        self.ensemble().store_database()?;
+                    }
+                    Effect::Exit(reason) => return Err(ServerError::Ensemble(reason)),
                     Effect::RollLog => self.log.roll()?,
                     Effect::TakeSnapshot => (self.take_snapshot)(),
                     Effect::Flush(cnxn) => cnxn.flush(),
@@ -113,7 +155,11 @@ impl Driver {
         Ok(())
     }
 
-    fn write(&mut self, batch: &LogBatch, since: Millis) -> Result<(), LogError> {
+    fn ensemble(&mut self) -> &mut Ensemble {
+        self.ensemble.as_mut().expect("only a member of an ensemble wants this done")
+    }
+
+    fn write(&mut self, batch: &LogBatch, since: Millis) -> Result<(), ServerError> {
         let metrics = &self.state.metrics;
         let (txns, waited) = (batch.count(), clock::monotonic_ms() - since);
         let begin = Instant::now();

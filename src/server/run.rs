@@ -1,6 +1,7 @@
 //! Starts a server and runs it until it is told to stop (`ZooKeeperServerMain`, `QuorumPeerMain`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,22 +15,23 @@ use tracing::{error, info, warn};
 use super::admin::AdminState;
 use super::autopurge;
 use super::clock;
-use super::config::{ServerConfig, SnapshotCompression};
+use super::config::{MetricsConfig, ServerConfig, SnapshotCompression};
 use super::driver::Driver;
+use super::ensemble::Ensemble;
 use super::mailbox::Mailbox;
 use super::metrics::Registry;
-use super::net::{ConnectionThrottle, LargeRequests, ServerCnxnFactory, ServerContext};
+use super::net::{ClientPort, ConnectionThrottle, LargeRequests, ServerContext};
 use super::storage::{RestoredDatabase, SnapshotOptions, restore_database, take_snapshot};
 use crate::auth::{AuthOptions, ProviderRegistry};
 use crate::engine::{ContainerOptions, Engine, EngineOptions, Input, RequestThrottleOptions};
 use crate::op::PrepLimits;
 use crate::persistence::{
-    Compression, DataDirError, DataDirs, DataFile, FileTxnLog, LogError, LogOptions, RestoreError,
-    RestoreOptions, SnapshotError,
+    Compression, DataDirError, DataDirs, DataFile, EpochError, FileTxnLog, LogError, LogOptions,
+    RestoreError, RestoreOptions, SnapshotError, TruncateError,
 };
 use crate::processor::{PrepOptions, ServerState, SnapshotPolicy};
 use crate::session::{SessionTracker, first_session_id};
-use crate::stats::ServerMetrics;
+use crate::stats::{NamespaceTraffic, ServerMetrics};
 use crate::tree::{EphemeralRules, TreeOptions};
 
 /// Id of a standalone server, which stands in the ids of its sessions.
@@ -53,6 +55,27 @@ pub enum ServerError {
          the server again"
     )]
     Log(#[from] LogError),
+    /// The epochs could not be read or written, or do not fit the data.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// The log could not be cut where the leader wants it.
+    #[error(transparent)]
+    Truncate(#[from] TruncateError),
+    /// The configuration could not be copied before it is rewritten.
+    #[error(
+        "cannot keep a copy of the configuration as {}: {source}; make the directory writable, or \
+         remove reconfigEnabled",
+        path.display()
+    )]
+    Backup {
+        /// The copy.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot take part in its ensemble.
+    #[error("this server cannot take part in its ensemble: {0}")]
+    Ensemble(String),
     /// The port could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -72,20 +95,27 @@ impl ServerError {
         match self {
             Self::DataDirs(_) => ExitCode::from(3),
             Self::Snapshot(_) => ExitCode::from(10),
+            Self::Truncate(_) => ExitCode::from(13),
+            Self::Ensemble(_) => ExitCode::from(14),
             _ => ExitCode::from(1),
         }
     }
 }
 
-/// Runs a standalone server until SIGTERM or SIGINT, or until its log fails.
+/// Runs a server, alone or as a member of an ensemble, until SIGTERM or SIGINT, or until its log
+/// fails.
 pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     let config = Arc::new(config);
     let storage = &config.storage;
-    let dirs =
-        DataDirs::open(&storage.data_dir, &storage.data_log_dir, storage.data_dir_autocreate)?;
+    let (data_dir, data_log_dir) = (&storage.data_dir, &storage.data_log_dir);
+    let dirs = Arc::new(DataDirs::open(data_dir, data_log_dir, storage.data_dir_autocreate)?);
     let restored = restore_database(&dirs, restore_options(&config), tree_options(&config))?;
     let registry = Arc::new(Registry::new());
-    let metrics = ServerMetrics::new(registry.clone());
+    let are_metrics_kept = config.metrics != MetricsConfig::Null;
+    let metrics = match are_metrics_kept {
+        true => ServerMetrics::new(registry.clone()),
+        false => ServerMetrics::noop(),
+    };
     count_restore(&metrics, &restored);
     let RestoredDatabase { database, txns_replayed, needs_first_snapshot, .. } = restored;
     info!(
@@ -98,10 +128,14 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     let state = ServerState::new(
         database,
         ProviderRegistry::new(auth_options(&config)),
-        (config.limits.jute_max_buffer_bytes as usize)
-            .saturating_add(config.limits.jute_max_buffer_extra_bytes as usize),
+        config.limits.buffer_bytes_max(),
     );
-    let state = Arc::new(state.with_metrics(metrics));
+    let mut state = state.with_metrics(metrics);
+    if !are_metrics_kept {
+        (state.reads, state.writes) =
+            (NamespaceTraffic::uncounted(), NamespaceTraffic::uncounted());
+    }
+    let state = Arc::new(state);
     autopurge::start(&storage.autopurge, &dirs)?;
     let snapshots = snapshot_options(&config, &dirs);
     if needs_first_snapshot {
@@ -111,10 +145,37 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     let admin = AdminState::new(dirs.snapshots(), dirs.logs(), registry, clock::monotonic_ms())?;
     let mailbox = Arc::new(Mailbox::default());
     let is_stopping = Arc::new(AtomicBool::new(false));
-    let first_session = first_session_id(STANDALONE_SERVER_ID, clock::wall_ms());
-    let sessions = SessionTracker::new(config.tick_time_ms, first_session);
+    let limits = &config.limits;
+    let throttle = limits.connection_throttle;
+    let quorum = &config.quorum;
+    let are_sessions_local = quorum.is_distributed() && quorum.local_sessions_enabled;
+    let began = clock::monotonic_ms();
+    let context = Arc::new(ServerContext {
+        state: state.clone(),
+        mailbox: mailbox.clone(),
+        config: config.clone(),
+        admin,
+        connection_throttle: ConnectionThrottle::new(throttle, are_sessions_local, began, seed()),
+        large_requests: Arc::new(LargeRequests::new(limits.large_request)),
+    });
+    let client_port = Arc::new(ClientPort::start(context, worker_count())?);
+    let options = engine_options(&config);
+    let mut effects = Vec::new();
+    let (engine, ensemble) = if config.quorum.is_distributed() {
+        let (dirs, snapshots, client_port) = (dirs.clone(), snapshots.clone(), client_port.clone());
+        let ensemble = Ensemble::open(&config, &state, &mailbox, dirs, snapshots, client_port)?;
+        let member = ensemble.options(&config);
+        let now = clock::now();
+        (Engine::member(state.clone(), member, options, now, &mut effects), Some(ensemble))
+    } else {
+        let first_session = first_session_id(STANDALONE_SERVER_ID, clock::wall_ms());
+        let sessions = SessionTracker::new(config.tick_time_ms, first_session);
+        (Engine::standalone(state.clone(), sessions, options, clock::now()), None)
+    };
     let driver = Driver {
-        engine: Engine::new(state.clone(), sessions, engine_options(&config), clock::now()),
+        engine,
+        effects,
+        ensemble,
         state: state.clone(),
         mailbox: mailbox.clone(),
         log: FileTxnLog::new(dirs.logs(), log_options(&config)),
@@ -122,27 +183,14 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
         is_stopping: is_stopping.clone(),
         stop_time_max_ms: config.limits.request_throttle.shutdown_timeout_ms.into(),
     };
+    if let Some(address) = config.client_address {
+        let listen_error = |source| ServerError::Listen { address: address.to_string(), source };
+        announce(&config, client_port.open(address).map_err(listen_error)?);
+    }
     let driver = thread::Builder::new().name("engine".into()).spawn(|| driver.run())?;
-
-    let limits = &config.limits;
-    let throttle = limits.connection_throttle;
-    let context = Arc::new(ServerContext {
-        state,
-        mailbox,
-        config: config.clone(),
-        admin,
-        connection_throttle: ConnectionThrottle::new(throttle, clock::monotonic_ms(), seed()),
-        large_requests: Arc::new(LargeRequests::new(limits.large_request)),
-    });
-    let address = config.client_address.expect("a standalone server has a client port");
-    let listen_error = |source| ServerError::Listen { address: address.to_string(), source };
-    let factory = ServerCnxnFactory::bind(context.clone(), address).map_err(listen_error)?;
-    let local = factory.local_addr()?;
-    context.admin.set_client_port(local.port());
-    factory.start(worker_count())?;
-    announce(&config, local);
-
     wait_for_end(&driver)?;
+    // In this order: whoever sees that it is to stop finds out in the mailbox what is to be done.
+    mailbox.post(Input::Retire);
     is_stopping.store(true, Ordering::Release);
     driver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     info!("stopped");
@@ -230,7 +278,7 @@ fn snapshot_taker(
     })
 }
 
-fn tree_options(config: &ServerConfig) -> TreeOptions {
+pub(super) fn tree_options(config: &ServerConfig) -> TreeOptions {
     TreeOptions {
         ephemeral_rules: EphemeralRules {
             extended_types: config.extended_types_enabled,
@@ -240,7 +288,7 @@ fn tree_options(config: &ServerConfig) -> TreeOptions {
     }
 }
 
-fn restore_options(config: &ServerConfig) -> RestoreOptions {
+pub(super) fn restore_options(config: &ServerConfig) -> RestoreOptions {
     RestoreOptions {
         trust_empty_snapshot: config.storage.snapshot_trust_empty,
         db_autocreate: config.storage.db_autocreate,
@@ -285,14 +333,14 @@ fn auth_options(config: &ServerConfig) -> AuthOptions {
 fn engine_options(config: &ServerConfig) -> EngineOptions {
     let storage = &config.storage;
     EngineOptions {
+        tick_time_ms: config.tick_time_ms,
         prep: PrepOptions {
             limits: PrepLimits {
                 enforce_quota: config.auth.enforce_quota,
                 reconfig_enabled: config.reconfig_enabled,
                 close_session_without_paths: !config.session.close_session_txn_enabled,
             },
-            max_buffer_bytes: (config.limits.jute_max_buffer_bytes as usize)
-                .saturating_add(config.limits.jute_max_buffer_extra_bytes as usize),
+            max_buffer_bytes: config.limits.buffer_bytes_max(),
         },
         sync: SnapshotPolicy {
             snap_count: i64::from(storage.snap_count),

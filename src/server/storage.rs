@@ -1,22 +1,25 @@
 //! The database on disk: restoring it at start and taking snapshots while the server runs
 //! (`ZKDatabase.loadDataBase`, `ZooKeeperServer.takeSnapshot`).
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use jute::{Acl, StatPersisted};
+use parking_lot::RwLock;
 
 use crate::persistence::{
-    Compression, DataDirs, DataFile, LoadedSnapshot, RestoreError, RestoreOptions, RestoreSink,
-    SnapshotDigest, SnapshotError, SnapshotSink, SnapshotTail, SnapshotWriter, restore,
+    self, Compression, DataDirs, DataFile, LoadedSnapshot, RestoreError, RestoreOptions,
+    RestoreSink, SnapshotDigest, SnapshotError, SnapshotSink, SnapshotTail, SnapshotWriter,
+    parse_leaders_snapshot, restore,
 };
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{SessionId, TxnEntry, Zxid};
 use crate::tree::{DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest};
 
 /// Slots of the tree a snapshot looks at under one hold of the lock.
-const SLOTS_PER_HOLD: usize = 2048;
+pub(super) const SLOTS_PER_HOLD: usize = 2048;
 
 /// How snapshots are written.
 #[derive(Debug, Clone)]
@@ -72,9 +75,27 @@ pub fn take_snapshot(
     state: &ServerState,
     options: &SnapshotOptions,
 ) -> Result<DataFile, SnapshotError> {
+    write_snapshot(&state.database, options)
+}
+
+/// Puts a database that came from the leader in the place of everything on disk, as a snapshot of
+/// its last transaction; durable when it returns. Nothing may be appended to the log meanwhile.
+pub fn install_snapshot(
+    dirs: &DataDirs,
+    database: &RwLock<ZkDatabase>,
+    options: &SnapshotOptions,
+) -> Result<DataFile, SnapshotError> {
+    let zxid = database.read().tree.last_processed();
+    persistence::install_snapshot(dirs, zxid, || write_snapshot(database, options))
+}
+
+fn write_snapshot(
+    shared: &RwLock<ZkDatabase>,
+    options: &SnapshotOptions,
+) -> Result<DataFile, SnapshotError> {
     let mut chunk = Vec::new();
     let mut cursor = {
-        let database = state.database.read();
+        let database = shared.read();
         let sessions: Vec<_> =
             database.sessions.iter().map(|(&session, &timeout)| (session, timeout)).collect();
         SnapshotCursor::start(&database.tree, sessions.into_iter(), &mut chunk)
@@ -85,12 +106,12 @@ pub fn take_snapshot(
     loop {
         writer.write(&chunk)?;
         chunk.clear();
-        if !cursor.next_chunk(&state.database.read().tree, SLOTS_PER_HOLD, &mut chunk) {
+        if !cursor.next_chunk(&shared.read().tree, SLOTS_PER_HOLD, &mut chunk) {
             break;
         }
     }
     let (last_digest, last_processed) = {
-        let database = state.database.read();
+        let database = shared.read();
         (database.tree.last_digest(), database.tree.last_processed())
     };
     let nothing_yet = ZxidDigest { zxid: Zxid::ZERO, version: DIGEST_VERSION, digest: 0 };
@@ -100,6 +121,20 @@ pub fn take_snapshot(
         digest: options.with_digest.then_some(digest),
         last_processed: options.with_last_processed.then_some(last_processed),
     })
+}
+
+/// Reads the snapshot a leader sends, of its database after `zxid`, from a stream that goes on
+/// behind it. Returns the bytes that were read beyond it, too.
+pub fn receive_snapshot(
+    input: &mut dyn Read,
+    zxid: Zxid,
+    tree_options: TreeOptions,
+) -> Result<(ZkDatabase, Vec<u8>), String> {
+    let mut sink = DatabaseSink::new(tree_options);
+    let beyond = parse_leaders_snapshot(input, &mut sink).map_err(|fault| fault.to_string())?;
+    let loader = sink.loader.take().ok_or("the snapshot holds no node")?;
+    let tree = loader.finish(zxid, None).map_err(|error| error.to_string())?;
+    Ok((ZkDatabase { tree, sessions: sink.sessions }, beyond))
 }
 
 /// Where a restore goes: a tree in the making, then a database that transactions are applied to.
@@ -185,3 +220,6 @@ impl RestoreSink for DatabaseSink {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

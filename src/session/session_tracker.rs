@@ -48,6 +48,15 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
+    pub(super) fn new(shared: Arc<Shared>, timeout_ms: i32) -> Self {
+        Self { shared, timeout_ms }
+    }
+
+    /// The session cannot be touched any more.
+    pub(super) fn set_closing(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+    }
+
     /// Prolongs the session: from `now` it lives for another timeout. False, and nothing happens,
     /// if it is closing or gone; the request that brought the packet is then to be dropped without
     /// a reply.
@@ -72,10 +81,16 @@ impl SessionHandle {
 
 /// Of a session, what connections and tracker share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     /// The last touch and the timeout together.
     expires_at: AtomicI64,
     closing: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(expires_at: Millis) -> Self {
+        Self { expires_at: AtomicI64::new(expires_at), closing: AtomicBool::new(false) }
+    }
 }
 
 #[derive(Debug)]
@@ -127,10 +142,7 @@ impl SessionTracker {
     pub fn track(&mut self, id: SessionId, timeout_ms: i32, now: Millis) -> SessionHandle {
         let expires_at = now + Millis::from(timeout_ms);
         let session = self.sessions.entry(id).or_insert_with(|| Session {
-            shared: Arc::new(Shared {
-                expires_at: AtomicI64::new(expires_at),
-                closing: AtomicBool::new(false),
-            }),
+            shared: Arc::new(Shared::new(expires_at)),
             committed_timeout_ms: None,
             owner: None,
         });
@@ -174,6 +186,31 @@ impl SessionTracker {
             session.set_closing();
             self.queue.remove(id);
         }
+    }
+
+    /// Gives up a session to another tracker ([`Self::adopt`]) without ending it; returns its
+    /// timeout in milliseconds, none if it is not committed.
+    pub fn release(&mut self, id: SessionId) -> Option<i32> {
+        let timeout_ms = self.timeout_ms(id)?;
+        self.queue.remove(id);
+        self.sessions.remove(&id);
+        Some(timeout_ms)
+    }
+
+    /// Tracks a session that another tracker has released, with what its connection marks. If this
+    /// one knows the session already, its connection's packets count here from now on.
+    pub fn adopt(&mut self, id: SessionId, handle: &SessionHandle) {
+        let session = self.sessions.entry(id).or_insert_with(|| Session {
+            shared: Arc::clone(&handle.shared),
+            committed_timeout_ms: None,
+            owner: None,
+        });
+        if session.is_closing() {
+            handle.set_closing();
+            return;
+        }
+        session.shared = Arc::clone(&handle.shared);
+        self.queue.update(id, handle.expires_at());
     }
 
     /// The sessions that have ended by `now` and were not closing yet, as they are from here on. To

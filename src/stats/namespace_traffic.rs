@@ -18,10 +18,16 @@ const RUN_NAME_BYTES_MAX: usize = 64;
 /// The bytes of all requests, by the first element of their paths.
 #[derive(Debug, Default)]
 pub struct NamespaceTraffic {
+    is_uncounted: bool,
     tallies: Mutex<HashMap<Box<str>, Tally>>,
 }
 
 impl NamespaceTraffic {
+    /// Counts nothing.
+    pub fn uncounted() -> Self {
+        Self { is_uncounted: true, ..Self::default() }
+    }
+
     /// All names with what is counted under them, in order.
     pub fn tallies(&self) -> Vec<(Box<str>, Tally)> {
         let tallies = self.tallies.lock();
@@ -69,6 +75,9 @@ impl<'a> TrafficRun<'a> {
 
     /// A request moved so many bytes at `path`; on the root, which has no namespace, none count.
     pub fn add(&self, path: &str, bytes: usize) {
+        if self.traffic.is_uncounted {
+            return;
+        }
         let current = &mut *self.current.borrow_mut();
         if !current.is_above(path) {
             let Some(name) = top_namespace(path) else { return };
@@ -137,6 +146,13 @@ mod tests {
         assert_eq!(sums(&traffic), expected);
         traffic.reset();
         assert_eq!(sums(&traffic), [("a".into(), 0, 0), ("ab".into(), 0, 0), (long, 0, 0)]);
+    }
+
+    #[test]
+    fn nothing_is_counted_where_nobody_asks() {
+        let traffic = NamespaceTraffic::uncounted();
+        TrafficRun::new(&traffic).add("/a", 1);
+        assert_eq!(traffic.tallies(), []);
     }
 
     #[test]

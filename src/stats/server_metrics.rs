@@ -57,6 +57,10 @@ server_metrics! {
     fsynctime: Histogram,
     /// Time of each snapshot written.
     snapshottime: Histogram,
+    /// Snapshots sent to learners.
+    snap_count: Counter,
+    /// Time it took to find a leader.
+    election_time: Histogram,
     /// Time it took to restore the database.
     dbinittime: Histogram,
     /// Transactions replayed at start.

@@ -16,6 +16,7 @@ use super::digest::DIGEST_VERSION;
 use super::ephemeral_type::{CONTAINER_OWNER, ttl_owner};
 use super::node_store::NodeIdx;
 use super::stat::new_stat;
+use crate::mutation::{self, Mutation};
 use crate::proto::{ErrorCode, OpCode, SessionId, TxnBody, TxnEntry, Zxid};
 
 /// Something that watches may be waiting for. The lists are those in force when it happened: who
@@ -205,7 +206,8 @@ impl DataTree {
                     // A node that is gone already was deleted while the session closed.
                     let _ = self.delete_node(path, zxid, observer);
                 }
-                for path in self.ephemerals(session) {
+                let is_undead = mutation::is_on(Mutation::UndeadEphemerals);
+                for path in self.ephemerals(session).into_iter().filter(|_| !is_undead) {
                     let _ = self.delete_node(&path, zxid, observer);
                 }
                 Applied::Session
@@ -339,7 +341,9 @@ impl DataTree {
     }
 
     /// Compares digests (`compareDigest`, `compareSnapshotDigests`); a difference is counted and
-    /// the server goes on, as ZooKeeper does.
+    /// the server goes on, as ZooKeeper does. Replay over a tree that is not whole yet passes
+    /// through states that never were: nothing is compared there, where ZooKeeper counts
+    /// differences.
     fn check_digest(&mut self, entry: &TxnEntry<'_>, zxid: Zxid) {
         if !self.options.digest_enabled {
             return;
@@ -347,11 +351,15 @@ impl DataTree {
         if let Some(of_snapshot) = self.digest_of_snapshot {
             if zxid >= of_snapshot.zxid {
                 self.digest_of_snapshot = None;
+                self.is_whole = true;
                 let comparable = zxid == of_snapshot.zxid && of_snapshot.version == DIGEST_VERSION;
                 if comparable && of_snapshot.digest != self.digest {
                     self.digest_mismatches += 1;
                 }
             }
+            return;
+        }
+        if !self.is_whole {
             return;
         }
         self.log_digest(zxid);

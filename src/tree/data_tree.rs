@@ -20,7 +20,7 @@ use super::node_store::{Node, NodeIdx, NodeStore};
 use super::quota::QUOTA_ROOT;
 use crate::auth::AclEntry;
 use crate::proto::path::CONFIG_PATH;
-use crate::proto::{Perms, SessionId, Zxid};
+use crate::proto::{Millis, Perms, SessionId, Zxid};
 
 /// A digest of the tree is remembered once in so many zxids (`DataTree.DIGEST_LOG_INTERVAL`).
 const DIGEST_LOG_INTERVAL: i64 = 128;
@@ -72,6 +72,9 @@ pub struct DataTree {
     /// Set while replaying over a snapshot that was taken while writes went on: digests mean
     /// nothing until its own zxid is reached.
     pub(super) digest_of_snapshot: Option<ZxidDigest>,
+    /// Whether the tree is that of one moment. One from a snapshot that does not say at which zxid
+    /// it is, is not known to be before [`DataTree::set_whole`].
+    pub(super) is_whole: bool,
     pub(super) digest_mismatches: u64,
 }
 
@@ -92,6 +95,21 @@ impl DataTree {
         node.acl = acl;
         node.stat.aversion = -1;
         tree
+    }
+
+    /// Writes the ensemble's configuration of this version into `/zookeeper/config`, at `time`
+    /// since 1970 (`ZKDatabase.initConfigInZKDatabase`). It is no transaction: each server shows
+    /// what it knows.
+    pub fn set_config(&mut self, text: &str, version: i64, time: Millis) {
+        let Some(config) = self.lookup(CONFIG_PATH) else {
+            tracing::warn!("there is no {CONFIG_PATH}: the configuration is not shown");
+            return;
+        };
+        self.set_data(config, CONFIG_PATH, Some(text.as_bytes()), |stat| {
+            stat.version = -1;
+            stat.mzxid = version;
+            stat.mtime = time;
+        });
     }
 
     pub(super) fn with_root_only(
@@ -115,6 +133,7 @@ impl DataTree {
             digest_log: VecDeque::new(),
             last_digest: None,
             digest_of_snapshot: None,
+            is_whole: true,
             digest_mismatches: 0,
         };
         tree.nodes.get_mut(NodeIdx::ROOT).digest_prefix = digest::prefix("", data);
@@ -165,6 +184,12 @@ impl DataTree {
     /// The digest after the last transaction.
     pub fn last_digest(&self) -> Option<ZxidDigest> {
         self.last_digest
+    }
+
+    /// Everything that a snapshot taken amid writes may hold has been applied: from here on the
+    /// digests of transactions are the tree's.
+    pub fn set_whole(&mut self) {
+        self.is_whole = true;
     }
 
     /// Transactions whose digest was not the tree's.

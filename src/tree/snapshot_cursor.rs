@@ -14,6 +14,7 @@ use jute::{Acl, Field, Ustring};
 
 use super::data_tree::DataTree;
 use super::node_store::{Node, NodeIdx};
+use crate::mutation::{self, Mutation};
 use crate::proto::{SessionId, Zxid};
 
 /// A walk in progress.
@@ -79,6 +80,9 @@ impl SnapshotCursor {
         if end == tree.nodes.slots() {
             Ustring::from("/").write(out);
             self.is_done = true;
+            if mutation::is_on(Mutation::SnapshotOfItsEnd) {
+                self.start = tree.last_processed;
+            }
         }
         true
     }

@@ -107,12 +107,15 @@ impl TreeLoader {
 
     /// The tree, which has seen everything up to `zxid`. `digest` is what the snapshot says of
     /// itself: it was taken while writes went on, so the digest holds once replay reaches its zxid.
+    /// Without it, whoever replays says when that is over ([`DataTree::set_whole`]).
     pub fn finish(self, zxid: Zxid, digest: Option<ZxidDigest>) -> Result<DataTree, LoadError> {
         let mut tree = self.tree.ok_or(LoadError::NoRoot)?;
         tree.last_processed = zxid;
         tree.digest_of_snapshot =
             digest.filter(|digest| digest.zxid > Zxid::ZERO && digest.zxid >= zxid);
+        tree.is_whole = false;
         if tree.digest_of_snapshot.is_some_and(|digest| digest.zxid == zxid) {
+            tree.is_whole = true;
             let expected = tree.digest_of_snapshot.take();
             tree.digest_mismatches +=
                 u64::from(expected.is_some_and(|expected| expected.digest != tree.digest));

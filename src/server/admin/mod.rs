@@ -3,8 +3,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use crate::proto::Millis;
 use crate::server::metrics::Registry;
@@ -12,11 +12,15 @@ use crate::server::metrics::Registry;
 mod environment;
 pub mod four_letter;
 mod java_text;
+pub mod member;
 mod monitor;
 pub mod queries;
 
 /// What is traced until somebody says otherwise (`ZooTrace.traceMask`).
 const TRACE_MASK_DEFAULT: i64 = 0b1_0011_0010;
+
+/// No port, which has 16 bits, is this.
+const NO_PORT: u32 = u32::MAX;
 
 /// What only administrators ask for.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ pub struct AdminState {
     pub registry: Arc<Registry>,
     /// When the server began to serve, in milliseconds of the monotonic clock.
     pub started: Millis,
-    client_port: OnceLock<u16>,
+    client_port: AtomicU32,
     trace_mask: AtomicI64,
 }
 
@@ -47,20 +51,19 @@ impl AdminState {
             snapshots: std::path::absolute(snapshots)?,
             logs: std::path::absolute(logs)?,
             started,
-            client_port: OnceLock::new(),
+            client_port: AtomicU32::new(NO_PORT),
             trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
         })
     }
 
-    /// The client port that the configuration leaves to the system is this.
+    /// Clients connect to this port from now on.
     pub fn set_client_port(&self, port: u16) {
-        let is_new = self.client_port.set(port).is_ok();
-        assert!(is_new, "the client port is opened once");
+        self.client_port.store(port.into(), Ordering::Relaxed);
     }
 
     /// The port clients connect to, once it is open.
     pub fn client_port(&self) -> Option<u16> {
-        self.client_port.get().copied()
+        u16::try_from(self.client_port.load(Ordering::Relaxed)).ok()
     }
 
     /// What is to be traced; kept for who asks, there is nothing it changes.

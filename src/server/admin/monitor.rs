@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::member;
 use super::queries::server_stats;
 use crate::proto::path::top_namespace;
 use crate::server::clock;
+use crate::server::config::MetricsConfig;
 use crate::server::metrics::names::{GAUGES, NAMESPACE_SUMMARY_SETS, QUOTA_GAUGE_SETS};
 use crate::server::metrics::{Registry, Value};
 use crate::server::net::ServerContext;
 use crate::tree::DataTree;
 
-/// Names without the prefix of `mntr`, and values, in the order of Apache's server.
+/// Names without the prefix of `mntr`, and values, in the order of Apache's server. The null
+/// provider has none (`NullMetricsProvider.dump`).
 pub fn monitor(context: &ServerContext) -> Vec<(String, Value)> {
+    if context.config.metrics == MetricsConfig::Null {
+        return Vec::new();
+    }
     let mut shown = Vec::new();
     let gauges = gauges(context);
-    shown.extend(GAUGES.iter().map(|&name| {
-        let value = gauges.get(name);
-        (name.to_owned(), *value.unwrap_or_else(|| panic!("the gauge {name} has a value")))
-    }));
+    shown.extend(GAUGES.iter().filter_map(|&name| Some((name.to_owned(), *gauges.get(name)?))));
     let quotas = quotas(&context.state.database.read().tree);
     for (name, by_namespace) in QUOTA_GAUGE_SETS.iter().zip(quotas) {
         let show = |(namespace, value)| (format!("{namespace}_{name}"), Value::Integer(value));
@@ -59,7 +62,7 @@ fn gauges(context: &ServerContext) -> BTreeMap<&'static str, Value> {
         ("max_file_descriptor_count", max_file_descriptors()),
         ("approximate_data_size", data_bytes),
         ("open_file_descriptor_count", open_file_descriptors()),
-        ("local_sessions", 0),
+        ("local_sessions", context.state.local_sessions()),
         ("uptime", clock::monotonic_ms() - context.admin.started),
         ("max_latency", stats.max_latency_ms),
         ("outstanding_tls_handshake", 0),
@@ -72,7 +75,34 @@ fn gauges(context: &ServerContext) -> BTreeMap<&'static str, Value> {
     ];
     let integers = integers.map(|(name, value)| (name, Value::Integer(value)));
     let reals = reals.map(|(name, value)| (name, Value::Real(value)));
-    integers.into_iter().chain(reals).collect()
+    let of_member = member_gauges(context).into_iter();
+    integers.into_iter().chain(reals).chain(of_member).collect()
+}
+
+/// What only members of an ensemble have, and of these what only a leader has.
+fn member_gauges(context: &ServerContext) -> Vec<(&'static str, Value)> {
+    if member::peer_state(context).is_none() {
+        return Vec::new();
+    }
+    let Some(description) = member::quorum_description(context) else { return Vec::new() };
+    let mut gauges = vec![("quorum_size", description.verifier.voters().count() as i64)];
+    if let Some(leader) = description.leading {
+        let (last, min, max) = context.state.stats.proposal_bytes();
+        let last_zxid = context.state.database.read().tree.last_processed();
+        gauges.extend([
+            ("learners", leader.learners as i64),
+            ("synced_followers", leader.synced_followers as i64),
+            ("synced_non_voting_followers", leader.synced_non_voting_followers as i64),
+            ("synced_observers", leader.synced_observers as i64),
+            ("pending_syncs", leader.pending_syncs as i64),
+            ("leader_uptime", leader.uptime_ms),
+            ("last_proposal_size", last),
+            ("min_proposal_size", min),
+            ("max_proposal_size", max),
+            ("zxids_left_in_epoch", (u32::MAX - last_zxid.counter()).into()),
+        ]);
+    }
+    gauges.into_iter().map(|(name, value)| (name, Value::Integer(value))).collect()
 }
 
 /// Limits of nodes and bytes and what is used of both, summed up by first element of the path, in

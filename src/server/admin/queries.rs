@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::environment;
 pub use super::monitor::monitor;
-use crate::engine::Input;
+use crate::engine::{GlobalSessions, Input};
 use crate::proto::{Millis, SessionId, Xid, Zxid};
 use crate::server::clock;
 use crate::server::net::ServerContext;
@@ -58,7 +58,11 @@ pub fn conf(context: &ServerContext) -> Conf {
         min_session_timeout_ms,
         max_session_timeout_ms,
         client_port_listen_backlog: config.client_port_listen_backlog,
-        server_id: 0,
+        server_id: config
+            .quorum
+            .my_id
+            .filter(|_| config.quorum.is_distributed())
+            .map_or(0, |id| id.0),
     }
 }
 
@@ -116,8 +120,8 @@ pub struct ServerStats {
 }
 
 /// What the server's mode is called.
-pub fn server_state() -> &'static str {
-    "standalone"
+pub fn server_state(context: &ServerContext) -> &'static str {
+    context.state.mode().name()
 }
 
 /// What the server has done and holds.
@@ -244,10 +248,13 @@ pub fn reset_connection_stats(context: &ServerContext) {
 
 /// Sessions, their ephemerals and connections, by when they end; times are in milliseconds since
 /// 1970.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Dump {
-    /// Sessions by the time at which they expire.
-    pub sessions: BTreeMap<Millis, Vec<SessionId>>,
+    /// Sessions that only this server knows by the time at which they expire; none if there may be
+    /// none.
+    pub local: Option<BTreeMap<Millis, Vec<SessionId>>>,
+    /// The others.
+    pub global: GlobalSessions,
     /// Paths of the ephemerals of each session.
     pub ephemerals: BTreeMap<SessionId, BTreeSet<String>>,
     /// Address and session of each connection by the time at which it is closed unless a packet
@@ -255,19 +262,32 @@ pub struct Dump {
     pub connections: BTreeMap<Millis, Vec<(SocketAddr, SessionId)>>,
 }
 
+/// What the engine answers; none if it is stopping.
+pub(super) fn ask_engine<T: Send + 'static>(
+    context: &ServerContext,
+    question: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> Input,
+) -> Option<T> {
+    let (answer, answered) = mpsc::channel();
+    context.mailbox.post(question(Box::new(move |described| {
+        // Who asked may have given up.
+        let _ = answer.send(described);
+    })));
+    answered.recv_timeout(ENGINE_ANSWER_MAX).ok()
+}
+
 /// What ends when; none if the engine is stopping.
 pub fn dump(context: &ServerContext) -> Option<Dump> {
-    let (answer, described) = mpsc::channel();
-    let tell = Box::new(move |sessions| {
-        // Who asked may have given up.
-        let _ = answer.send(sessions);
-    });
-    context.mailbox.post(Input::DescribeSessions(tell));
-    let described = described.recv_timeout(ENGINE_ANSWER_MAX).ok()?;
+    let described = ask_engine(context, Input::DescribeSessions)?;
     let now = clock::now();
     let since_1970 = |time: Millis| time - now.monotonic + now.wall;
-    let sessions =
-        described.expiry.into_iter().map(|(time, sessions)| (since_1970(time), sessions)).collect();
+    let dated = |expiry: BTreeMap<Millis, Vec<SessionId>>| {
+        expiry.into_iter().map(|(time, sessions)| (since_1970(time), sessions)).collect()
+    };
+    let local = described.local.map(dated);
+    let global = match described.global {
+        GlobalSessions::Expiry(expiry) => GlobalSessions::Expiry(dated(expiry)),
+        timeouts => timeouts,
+    };
     let ephemerals = {
         let tree = &context.state.database.read().tree;
         let sorted = |(session, paths): (_, Vec<String>)| (session, paths.into_iter().collect());
@@ -284,7 +304,7 @@ pub fn dump(context: &ServerContext) -> Option<Dump> {
         let sharing = connections.entry(since_1970(bucket)).or_default();
         sharing.push((cnxn.peer, cnxn.session_id()));
     }
-    Some(Dump { sessions, ephemerals, connections })
+    Some(Dump { local, global, ephemerals, connections })
 }
 
 /// How many data watches there are.

@@ -81,19 +81,6 @@ pub enum ConfigError {
         /// What to do.
         fix: &'static str,
     },
-    /// A valid configuration of an ensemble, which this server does not run yet.
-    #[error(
-        "{place}: {voters} voting servers (standaloneEnabled={standalone_enabled}) ask for an \
-         ensemble, which is not there yet; keep one server line or none to run standalone"
-    )]
-    EnsembleNotSupported {
-        /// The file that lists the servers.
-        place: String,
-        /// How many servers vote.
-        voters: usize,
-        /// The value of `standaloneEnabled`.
-        standalone_enabled: bool,
-    },
     /// A setting that guards the server and would be unsafe to ignore.
     #[error("{at}: {} needs {what}, which is not there yet; {fix}", one_line(setting))]
     NotThereYet {

@@ -21,8 +21,8 @@ pub enum Form {
 pub enum Status {
     /// It does what it does in Apache ZooKeeper.
     Acts,
-    /// It steers ensembles, which come later; a standalone server of Apache's does not look at
-    /// it either.
+    /// It steers a part of ensembles that comes later; a standalone server of Apache's does not
+    /// look at it either.
     EnsembleOnly,
     /// It steers something only the Java server has; the reason.
     JvmOnly(&'static str),
@@ -54,7 +54,9 @@ impl Status {
     pub fn reason(self) -> Option<String> {
         match self {
             Self::Acts => None,
-            Self::EnsembleOnly => Some("later: it steers ensembles".to_owned()),
+            Self::EnsembleOnly => {
+                Some("later: it steers a part of ensembles that is not there yet".to_owned())
+            }
             Self::JvmOnly(why) => Some(format!("never: {why}")),
             Self::Later(what) => Some(format!("later: {what}")),
         }
@@ -98,7 +100,7 @@ pub fn find(name: &str) -> Option<&'static KnownKey> {
 /// One line for every setting that is given but has no effect in this server: it is not known,
 /// it is given in a form in which it does nothing (in Java neither), or it does not act here.
 #[must_use]
-pub fn without_effect(properties: &Properties) -> Vec<String> {
+pub fn without_effect(properties: &Properties, is_member: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let unprefixed = |name: &str| find(name).is_some_and(|key| key.form == Form::Flag);
     for (name, setting) in properties.lines_with("") {
@@ -117,7 +119,7 @@ pub fn without_effect(properties: &Properties) -> Vec<String> {
                 setting.at, setting.value
             ));
         } else {
-            lines.extend(no_effect(key, &setting.at.to_string(), name));
+            lines.extend(no_effect(key, &setting.at.to_string(), name, is_member));
         }
     }
     for (name, setting) in properties.flags() {
@@ -130,9 +132,11 @@ pub fn without_effect(properties: &Properties) -> Vec<String> {
                 name.trim_start_matches(PREFIX),
                 setting.value
             )),
-            (Some(key), _) => lines.extend(no_effect(key, &setting.at.to_string(), name)),
+            (Some(key), _) => {
+                lines.extend(no_effect(key, &setting.at.to_string(), name, is_member))
+            }
             (None, Some(key)) if key.form == Form::Flag => {
-                lines.extend(no_effect(key, &setting.at.to_string(), name));
+                lines.extend(no_effect(key, &setting.at.to_string(), name, is_member));
             }
             // A property of the Java runtime or of another library: not ours to judge.
             (None, _) => {}
@@ -141,8 +145,11 @@ pub fn without_effect(properties: &Properties) -> Vec<String> {
     lines
 }
 
-fn no_effect(key: &KnownKey, at: &str, name: &str) -> Option<String> {
+fn no_effect(key: &KnownKey, at: &str, name: &str, is_member: bool) -> Option<String> {
     match key.status {
+        Status::EnsembleOnly if is_member => {
+            Some(format!("{at}: {name} has no effect yet: that part of ensembles is not there"))
+        }
         Status::Acts | Status::EnsembleOnly => None,
         Status::JvmOnly(why) => Some(format!("{at}: {name} has no effect here: {why}")),
         Status::Later(what) => Some(format!("{at}: {name} has no effect yet: {what}")),

@@ -97,6 +97,12 @@ pub struct ConnectionThrottleConfig {
 const EXTRA_BYTES_MIN: i32 = 1024;
 
 impl LimitsConfig {
+    /// Longest string or buffer inside a record, in bytes (`BinaryInputArchive.checkLength`).
+    pub fn buffer_bytes_max(&self) -> usize {
+        let [max, extra] = [self.jute_max_buffer_bytes, self.jute_max_buffer_extra_bytes];
+        (max as usize).saturating_add(extra as usize)
+    }
+
     /// Reads every key of this group.
     pub(super) fn read(reader: &mut Reader) -> Result<Self, ConfigError> {
         let jute_max_buffer_bytes = reader.number("jute.maxbuffer");

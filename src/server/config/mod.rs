@@ -10,13 +10,14 @@
 //! [`ServerConfig::warnings`].
 
 mod auth_config;
+mod dynamic_config_files;
 mod error;
 mod key_table;
 pub mod known_keys;
 mod limits_config;
+mod member_config;
 mod properties;
 mod quorum_config;
-mod quorum_server;
 mod reader;
 mod server_config;
 mod storage_config;
@@ -25,13 +26,13 @@ mod tests;
 mod zoo_cfg;
 
 pub use auth_config::{AuthConfig, FourLetterConfig};
+pub use dynamic_config_files::DynamicConfigFiles;
 pub use error::{ConfigError, Origin};
 pub use limits_config::{
     ConnectionThrottleConfig, LargeRequestConfig, LimitsConfig, RequestThrottleConfig,
 };
 pub use properties::{Properties, Setting};
-pub use quorum_config::{QuorumConfig, QuorumMembers, QuorumSaslConfig};
-pub use quorum_server::{HostPort, LearnerType, QuorumServer, QuorumServerAddress};
+pub use quorum_config::{ElectionConfig, QuorumConfig, QuorumSaslConfig};
 pub use server_config::{
     AdminConfig, ContainerConfig, ListenAddress, MetricsConfig, ServerConfig, SessionConfig,
     WatchManagerKind,

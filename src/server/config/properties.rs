@@ -88,7 +88,10 @@ impl Properties {
     }
 
     /// Every key of the file that begins with `prefix`, in key order.
-    pub(super) fn lines_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &Setting)> {
+    pub(super) fn lines_with(
+        &self,
+        prefix: &str,
+    ) -> impl Iterator<Item = (&str, &Setting)> + Clone {
         self.lines
             .iter()
             .filter(move |(key, _)| key.starts_with(prefix))

@@ -2,29 +2,15 @@
 //! `QuorumMaj`, `QuorumHierarchical`). They are read and checked in full, so that a standalone
 //! server refuses what Apache refuses and tells an ensemble from a single server.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
+use super::member_config::MemberConfig;
 use super::properties::{Properties, Setting};
-use super::quorum_server::{LearnerType, QuorumServer};
 use super::reader::Reader;
 use super::zoo_cfg::ZooCfg;
-
-/// Who belongs to an ensemble, from `zoo.cfg` or the dynamic configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QuorumMembers {
-    /// Every server by id.
-    pub servers: BTreeMap<i64, QuorumServer>,
-    /// The group of each server; empty unless the quorum is hierarchical.
-    pub groups: BTreeMap<i64, i64>,
-    /// The weights that are given; others are 1.
-    pub weights: BTreeMap<i64, i64>,
-    /// Whether `group.N` or `weight.N` lines make the quorum hierarchical.
-    pub hierarchical: bool,
-    /// The version of the configuration, the zxid of the reconfig that made it.
-    pub version: i64,
-}
+use crate::proto::Sid;
+use crate::quorum::{LearnerType, MembersError, QuorumMembers, id_after_dot};
 
 /// SASL between servers (`QuorumAuth`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,13 +29,52 @@ pub struct QuorumSaslConfig {
     pub service_principal: String,
 }
 
+/// The messages and connections of an election (`FastLeaderElection`, `QuorumCnxManager`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElectionConfig {
+    /// How long connecting may take (`cnxTimeout`).
+    pub cnx_timeout_ms: i32,
+    /// How long a peer may take to introduce itself; `syncLimit` if not above 0
+    /// (`quorumCnxnTimeoutMs`).
+    pub quorum_cnxn_timeout_ms: i32,
+    /// Attempts to open the election port; 0 for no end (`electionPortBindRetry`).
+    pub election_port_bind_retry: u32,
+    /// Whether TCP probes silent election connections (`tcpKeepAlive`).
+    pub tcp_keep_alive: bool,
+    /// Silence after which votes are sent again first (`fastleader.minNotificationInterval`).
+    pub notification_interval_ms_min: i32,
+    /// The longest such silence (`fastleader.maxNotificationInterval`).
+    pub notification_interval_ms_max: i32,
+}
+
+impl ElectionConfig {
+    fn read(reader: &mut Reader) -> Result<Self, ConfigError> {
+        let bind_retry = reader.number_from_0("electionPortBindRetry");
+        Ok(Self {
+            cnx_timeout_ms: reader.strict_number("cnxTimeout")?,
+            quorum_cnxn_timeout_ms: reader.number("quorumCnxnTimeoutMs"),
+            election_port_bind_retry: bind_retry.unsigned_abs(),
+            tcp_keep_alive: reader.boolean("tcpKeepAlive"),
+            notification_interval_ms_min: reader.number("fastleader.minNotificationInterval"),
+            notification_interval_ms_max: reader.number("fastleader.maxNotificationInterval"),
+        })
+    }
+}
+
 /// Everything that is said about an ensemble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuorumConfig {
     /// The members; none are named for a plain standalone server.
     pub members: QuorumMembers,
+    /// The members that were proposed before this server ended and are not known to be committed
+    /// (`zoo.cfg.dynamic.next`).
+    pub last_seen: Option<QuorumMembers>,
+    /// How a leader is elected.
+    pub election: ElectionConfig,
+    /// Pause between two attempts to connect to a leader (`leaderConnectDelayDuringRetryMs`).
+    pub leader_connect_delay_ms: i32,
     /// The id in `dataDir/myid`, if there is such a file.
-    pub my_id: Option<i64>,
+    pub my_id: Option<Sid>,
     /// Whether one voter makes a standalone server and not an ensemble of one
     /// (`standaloneEnabled`).
     pub standalone_enabled: bool,
@@ -65,8 +90,8 @@ pub struct QuorumConfig {
     pub quorum_listen_on_all_ips: bool,
     /// The part this server plays, by its server line if it has one (`peerType`).
     pub peer_type: LearnerType,
-    /// Whether an observer writes to disk (`syncEnabled`).
-    pub sync_enabled: bool,
+    /// How it works as a member.
+    pub member: MemberConfig,
     /// Port at which observers may follow this server, if any (`observerMasterPort`).
     pub observer_master_port: Option<u16>,
     /// `localSessionsEnabled`
@@ -89,6 +114,9 @@ pub struct QuorumConfig {
     pub reachability_check_timeout_ms: i32,
     /// `multiAddress.reachabilityCheckEnabled`
     pub reachability_check_enabled: bool,
+    /// The number that the first transaction of each epoch follows, for tests of the rollover
+    /// (`testingonly.initialZxid`). Apache's leader takes its whole 64 bits.
+    pub initial_zxid_counter: u32,
     /// The file of the oracle of a two-server ensemble (`oraclePath`).
     pub oracle_path: Option<PathBuf>,
 }
@@ -108,13 +136,13 @@ impl QuorumConfig {
         let multi_address_enabled = multi_address(reader, "multiAddress.enabled")?;
         let dynamic_config_file = reader.line("dynamicConfigFile");
         let members = match dynamic_config_file {
-            None => QuorumMembers::read(reader.properties, multi_address_enabled)?,
+            None => read_members(reader.properties, multi_address_enabled)?,
             Some(file) => {
                 refuse_static_members(reader.properties)?;
                 dynamic_members(Path::new(&file.value), multi_address_enabled)?
             }
         };
-        members.check(standalone_enabled, place)?;
+        check_members(&members, standalone_enabled, place)?;
         let my_id = my_id(data_dir)?;
         let init_limit_ticks = reader.line_number("initLimit")?;
         let connect_limit: i32 = reader.line_number("connectToLearnerMasterLimit")?;
@@ -123,6 +151,9 @@ impl QuorumConfig {
         let peer_type = peer_type(reader, &members, my_id)?;
         let oracle_path = reader.line("oraclePath").map(|path| PathBuf::from(&path.value));
         let quorum = Self {
+            election: ElectionConfig::read(reader)?,
+            leader_connect_delay_ms: reader.number("leaderConnectDelayDuringRetryMs"),
+            initial_zxid_counter: initial_zxid_counter(reader),
             my_id,
             standalone_enabled,
             dynamic_config_file: dynamic_config_file.map(|file| PathBuf::from(&file.value)),
@@ -134,7 +165,7 @@ impl QuorumConfig {
             },
             quorum_listen_on_all_ips: reader.line_bool("quorumListenOnAllIPs")?,
             peer_type,
-            sync_enabled: reader.line_bool("syncEnabled")?,
+            member: MemberConfig::read(reader)?,
             observer_master_port: u16::try_from(observer_master_port).ok().filter(|&port| port > 0),
             local_sessions_enabled: reader.line_bool("localSessionsEnabled")?,
             local_sessions_upgrading_enabled: reader.line_bool("localSessionsUpgradingEnabled")?,
@@ -152,6 +183,7 @@ impl QuorumConfig {
             )?,
             oracle_path,
             members,
+            last_seen: None,
         };
         quorum.check_distributed(place)?;
         Ok(quorum)
@@ -211,7 +243,7 @@ fn multi_address(reader: &Reader, name: &str) -> Result<bool, ConfigError> {
 fn peer_type(
     reader: &mut Reader,
     members: &QuorumMembers,
-    my_id: Option<i64>,
+    my_id: Option<Sid>,
 ) -> Result<LearnerType, ConfigError> {
     let setting = reader.line("peerType");
     let given = setting.map(|setting| {
@@ -265,15 +297,19 @@ impl QuorumSaslConfig {
 
 /// With a dynamic file, the static one must not name members.
 fn refuse_static_members(properties: &Properties) -> Result<(), ConfigError> {
-    let stems = ["server.", "group", "weight"];
-    let found = stems.iter().find_map(|stem| properties.lines_with(stem).next());
-    match found {
+    match properties.lines_with("").find(|(key, _)| QuorumMembers::is_key(key)) {
         None => Ok(()),
         Some((key, setting)) => Err(setting.refused(
             format!("{key} stands beside dynamicConfigFile"),
             "move the line into the dynamic configuration file",
         )),
     }
+}
+
+/// At least one number is left to each epoch.
+fn initial_zxid_counter(reader: &mut Reader) -> u32 {
+    let counter: i64 = reader.number_opt("testingonly.initialZxid").unwrap_or(0);
+    counter.clamp(0, i64::from(u32::MAX - 1)) as u32
 }
 
 /// Reads the members from a dynamic configuration file; the version is in the file's name.
@@ -289,14 +325,14 @@ fn dynamic_members(file: &Path, multi_address: bool) -> Result<QuorumMembers, Co
                 "remove the line",
             ));
         }
-        if !["server.", "group", "weight"].iter().any(|stem| key.starts_with(stem)) {
+        if !QuorumMembers::is_key(key) {
             return Err(setting.refused(
                 format!("{key} does not belong into a dynamic configuration file"),
                 "only server.N, group.N and weight.N lines do",
             ));
         }
     }
-    let mut members = QuorumMembers::read(&properties, multi_address)?;
+    let mut members = read_members(&properties, multi_address)?;
     let version = file.extension().and_then(|extension| extension.to_str());
     members.version =
         version.and_then(|version| i64::from_str_radix(version, 16).ok()).unwrap_or(0);
@@ -304,7 +340,7 @@ fn dynamic_members(file: &Path, multi_address: bool) -> Result<QuorumMembers, Co
 }
 
 /// `QuorumPeerConfig.setupMyId`: the first line of `dataDir/myid`, if there is that file.
-fn my_id(data_dir: &Path) -> Result<Option<i64>, ConfigError> {
+fn my_id(data_dir: &Path) -> Result<Option<Sid>, ConfigError> {
     let path = data_dir.join("myid");
     if !path.is_file() {
         return Ok(None);
@@ -315,127 +351,65 @@ fn my_id(data_dir: &Path) -> Result<Option<i64>, ConfigError> {
         fix: "make it readable for the server",
     })?;
     let line = text.lines().next().unwrap_or_default();
-    line.parse().map(Some).map_err(|_| ConfigError::Invalid {
+    line.parse().map(|id| Some(Sid(id))).map_err(|_| ConfigError::Invalid {
         place: format!("{}:1", path.display()),
         problem: format!("the server id {line:?} is not a whole number"),
         fix: "write the N of this server's server.N line, and nothing else".to_owned(),
     })
 }
 
-impl QuorumMembers {
-    /// The servers that vote.
-    pub fn voters(&self) -> impl Iterator<Item = &QuorumServer> {
-        self.of_type(LearnerType::Participant)
-    }
-
-    /// The servers that only learn.
-    pub fn observers(&self) -> impl Iterator<Item = &QuorumServer> {
-        self.of_type(LearnerType::Observer)
-    }
-
-    fn of_type(&self, learner_type: LearnerType) -> impl Iterator<Item = &QuorumServer> {
-        self.servers.values().filter(move |server| server.learner_type == learner_type)
-    }
-
-    /// Reads `server.N`, `group.N`, `weight.N` and `version` lines.
-    fn read(properties: &Properties, multi_address: bool) -> Result<Self, ConfigError> {
-        let mut members = Self::default();
-        for (key, setting) in properties.lines_with("server.") {
-            let id = id_of(key, setting, "server.1=host1:2888:3888;2181")?;
-            let server = QuorumServer::parse(id, &setting.value).map_err(|problem| {
-                setting.refused(
-                    format!("{key}={}: {problem}", setting.value),
-                    format!("write for example {key}=host1:2888:3888;2181"),
-                )
-            })?;
-            if server.addresses.len() > 1 && !multi_address {
-                return Err(setting.refused(
-                    format!("{key} has several addresses, but multiAddress.enabled is not true"),
-                    "write multiAddress.enabled=true too",
-                ));
-            }
-            if members.servers.insert(id, server).is_some() {
-                let problem = format!("{key} names server {id} once more");
-                return Err(setting.refused(problem, "keep one line for each server"));
-            }
-        }
-        for (key, setting) in properties.lines_with("group") {
-            members.hierarchical = true;
-            let group = id_of(key, setting, "group.1=1:2:3")?;
-            for id in setting.value.split(':') {
-                let id = id.trim().parse().map_err(|_| {
-                    setting.bad("a list of server ids with : between them", "1:2:3")
-                })?;
-                if members.groups.insert(id, group).is_some() {
-                    return Err(setting
-                        .refused(format!("server {id} is in several groups"), "keep it in one"));
-                }
-            }
-        }
-        for (key, setting) in properties.lines_with("weight") {
-            members.hierarchical = true;
-            let id = id_of(key, setting, "weight.1=1")?;
-            let weight = setting.value.parse().map_err(|_| setting.bad("a whole number", "1"))?;
-            members.weights.insert(id, weight);
-        }
-        if let Some(setting) = properties.line("version") {
-            let version = i64::from_str_radix(&setting.value, 16);
-            members.version = version.map_err(|_| setting.bad("a hexadecimal number", "0"))?;
-        }
-        members.check_groups(properties)?;
-        Ok(members)
-    }
-
-    /// In a hierarchical quorum every voter has a group, and only voters and servers with a
-    /// weight do.
-    fn check_groups(&self, properties: &Properties) -> Result<(), ConfigError> {
-        if !self.hierarchical {
-            return Ok(());
-        }
-        let line = |stem, id| {
-            numbered_line(properties, stem, id)
-                .unwrap_or_else(|| panic!("{stem}{id} was read from a line"))
+/// Reads `server.N`, `group.N`, `weight.N` and `version` lines.
+pub(super) fn read_members(
+    properties: &Properties,
+    multi_address: bool,
+) -> Result<QuorumMembers, ConfigError> {
+    let lines = properties.lines_with("").map(|(key, setting)| (key, setting.value.as_str()));
+    QuorumMembers::from_lines(lines, multi_address).map_err(|error| {
+        let line = |key: &str| {
+            let setting = properties.line(key);
+            setting.unwrap_or_else(|| panic!("{key} was read from a line"))
         };
-        if let Some(server) = self.voters().find(|server| !self.groups.contains_key(&server.id)) {
-            let id = server.id;
-            let fix = format!("add {id} to a group.N line");
-            return Err(line("server.", id).refused(format!("server {id} is not in a group"), fix));
-        }
-        let votes = |id| self.voters().any(|server| server.id == id);
-        let mut members = self.groups.iter();
-        match members.find(|(id, _)| !votes(**id) && !self.weights.contains_key(id)) {
-            None => Ok(()),
-            Some((id, group)) => Err(line("group", *group).refused(
-                format!("server {id} of group {group} is not a voting server"),
-                format!("remove it from the group or add a line server.{id}=..."),
-            )),
-        }
-    }
-
-    /// The rules of `QuorumPeerConfig.parseDynamicConfig` on how many there must be.
-    fn check(&self, standalone_enabled: bool, place: &str) -> Result<(), ConfigError> {
-        let invalid = |problem: &str, fix: &str| {
-            Err(ConfigError::Invalid {
-                place: place.to_owned(),
-                problem: problem.to_owned(),
-                fix: fix.to_owned(),
-            })
-        };
-        let observers = self.observers().count();
-        match self.voters().count() {
-            0 if !standalone_enabled => invalid(
-                "standaloneEnabled is false, but no server votes",
-                "add server.N lines or remove standaloneEnabled",
+        match error {
+            MembersError::BadValue { key, expected, example } => line(&key).bad(expected, example),
+            MembersError::Refused { key, problem, fix } => line(&key).refused(problem, fix),
+            MembersError::BadKey { key, example } => line(&key).refused(
+                format!("{key} does not end in the number of a server or group"),
+                format!("write for example {example}"),
             ),
-            0 if observers > 0 => {
-                invalid("there are observers, but no server votes", "add voting server.N lines")
+            MembersError::Escape(_) | MembersError::NoVoters => {
+                panic!("only a text as a whole is refused with {error}")
             }
-            1 if standalone_enabled && observers > 0 => invalid(
-                "there are observers, but one voter alone runs standalone",
-                "add voting server.N lines or write standaloneEnabled=false",
-            ),
-            _ => Ok(()),
         }
+    })
+}
+
+/// The rules of `QuorumPeerConfig.parseDynamicConfig` on how many there must be.
+fn check_members(
+    members: &QuorumMembers,
+    standalone_enabled: bool,
+    place: &str,
+) -> Result<(), ConfigError> {
+    let invalid = |problem: &str, fix: &str| {
+        Err(ConfigError::Invalid {
+            place: place.to_owned(),
+            problem: problem.to_owned(),
+            fix: fix.to_owned(),
+        })
+    };
+    let observers = members.observers().count();
+    match members.voters().count() {
+        0 if !standalone_enabled => invalid(
+            "standaloneEnabled is false, but no server votes",
+            "add server.N lines or remove standaloneEnabled",
+        ),
+        0 if observers > 0 => {
+            invalid("there are observers, but no server votes", "add voting server.N lines")
+        }
+        1 if standalone_enabled && observers > 0 => invalid(
+            "there are observers, but one voter alone runs standalone",
+            "add voting server.N lines or write standaloneEnabled=false",
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -443,23 +417,9 @@ impl QuorumMembers {
 pub(super) fn numbered_line<'a>(
     properties: &'a Properties,
     stem: &'a str,
-    id: i64,
+    id: Sid,
 ) -> Option<&'a Setting> {
     let mut lines = properties.lines_with(stem);
-    let line = lines.find(|(key, _)| id_after_dot(key) == Some(id));
+    let line = lines.find(|(key, _)| id_after_dot(key) == Some(id.0));
     line.map(|(_, setting)| setting)
-}
-
-fn id_after_dot(key: &str) -> Option<i64> {
-    key.split_once('.').and_then(|(_, id)| id.parse().ok())
-}
-
-/// The number after the first dot of a key.
-fn id_of(key: &str, setting: &Setting, example: &str) -> Result<i64, ConfigError> {
-    id_after_dot(key).ok_or_else(|| {
-        setting.refused(
-            format!("{key} does not end in the number of a server or group"),
-            format!("write for example {example}"),
-        )
-    })
 }

@@ -119,8 +119,17 @@ impl<'a> Reader<'a> {
 
     /// A system property as a number above 0; its default takes the place of others.
     pub(super) fn number_above_0(&mut self, name: &str) -> i32 {
+        self.number_or_default(name, |number| number > 0)
+    }
+
+    /// A system property as a number of at least 0; its default takes the place of others.
+    pub(super) fn number_from_0(&mut self, name: &str) -> i32 {
+        self.number_or_default(name, |number| number >= 0)
+    }
+
+    fn number_or_default(&mut self, name: &str, is_good: fn(i32) -> bool) -> i32 {
         let number: i32 = self.number(name);
-        if number > 0 {
+        if is_good(number) {
             return number;
         }
         let key = Self::known(name, Form::Property);

@@ -6,15 +6,17 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use super::auth_config::{AuthConfig, FourLetterConfig};
+use super::dynamic_config_files::DynamicConfigFiles;
 use super::error::{ConfigError, Origin};
 use super::known_keys;
 use super::limits_config::LimitsConfig;
 use super::properties::Properties;
 use super::quorum_config::{QuorumConfig, numbered_line};
-use super::quorum_server::HostPort;
 use super::reader::Reader;
 use super::storage_config::StorageConfig;
 use super::zoo_cfg::ZooCfg;
+use crate::proto::Sid;
+use crate::quorum::HostPort;
 
 /// What a server without a configuration file is configured with: the values of the sample
 /// file, data in `data` under the working directory.
@@ -215,6 +217,11 @@ impl ServerConfig {
         properties.add_file(&cfg);
         let mut config = Self::build(&properties, &cfg.file.display().to_string())?;
         config.file = Some(cfg.file.to_path_buf());
+        let quorum = &mut config.quorum;
+        if quorum.dynamic_config_file.is_some() {
+            let files = DynamicConfigFiles::beside(&cfg.file);
+            quorum.last_seen = files.read_next(quorum.multi_address_enabled)?;
+        }
         config.initial_config = cfg.text;
         Ok(config)
     }
@@ -297,7 +304,8 @@ impl ServerConfig {
             warnings: Vec::new(),
         };
         config.warnings = std::mem::take(&mut reader.warnings);
-        config.warnings.extend(known_keys::without_effect(properties));
+        let is_member = config.quorum.is_distributed();
+        config.warnings.extend(known_keys::without_effect(properties, is_member));
         Ok(config)
     }
 
@@ -308,17 +316,34 @@ impl ServerConfig {
         file.map_or_else(|| "built-in defaults".to_owned(), |file| file.display().to_string())
     }
 
-    /// Refuses what a standalone server cannot be: part of an ensemble, or one without a client
-    /// port.
-    pub fn require_standalone(&self) -> Result<(), ConfigError> {
-        if self.quorum.is_distributed() {
-            return Err(ConfigError::EnsembleNotSupported {
+    /// Refuses what no server can be: one alone that no client could connect to, or a member of an
+    /// ensemble whose servers are to be guarded by what is not there yet.
+    pub fn require_runnable(&self) -> Result<(), ConfigError> {
+        let sasl = &self.quorum.sasl;
+        let guards = [
+            ("sslQuorum", self.quorum.ssl_quorum, "TLS between servers"),
+            ("quorum.auth.enableSasl", sasl.enabled, "SASL between servers"),
+        ];
+        if let Some((key, _, what)) = guards.into_iter().find(|(_, is_set, _)| *is_set)
+            && self.quorum.is_distributed()
+        {
+            return Err(ConfigError::Invalid {
                 place: self.place(),
-                voters: self.quorum.members.voters().count(),
-                standalone_enabled: self.quorum.standalone_enabled,
+                problem: format!("{key} is true, but {what} is not there yet"),
+                fix: format!("remove {key} if the servers may talk to each other in the clear"),
             });
         }
-        if self.client_address.is_none() {
+        let is_member = |id: &Sid| self.quorum.members.servers.contains_key(id);
+        if let Some(id) = self.quorum.my_id.filter(|id| !is_member(id))
+            && self.quorum.is_distributed()
+        {
+            return Err(ConfigError::Invalid {
+                place: self.place(),
+                problem: format!("dataDir/myid says {id}, but there is no server.{id}"),
+                fix: format!("correct myid, or add a line server.{id}=..."),
+            });
+        }
+        if self.client_address.is_none() && !self.quorum.is_distributed() {
             return Err(ConfigError::Invalid {
                 place: self.place(),
                 problem: "clientPort is not set, so no client could connect".to_owned(),
@@ -503,15 +528,16 @@ impl AdminConfig {
 }
 
 impl MetricsConfig {
-    fn read(reader: &Reader) -> Result<Self, ConfigError> {
-        #[derive(Clone, Copy)]
+    fn read(reader: &mut Reader) -> Result<Self, ConfigError> {
+        #[derive(Clone, Copy, PartialEq)]
         enum Class {
             Default,
             Null,
             Prometheus,
         }
+        let setting = reader.line("metricsProvider.className");
         let class = reader.class(
-            reader.line("metricsProvider.className"),
+            setting,
             "metricsProvider.className",
             &[
                 ("org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", Class::Default),
@@ -522,6 +548,10 @@ impl MetricsConfig {
                 ),
             ],
         )?;
+        if let (Some(setting), Class::Prometheus) = (setting, class) {
+            let text = "the metrics are kept, but not served over HTTP yet; mntr shows them";
+            reader.warn(setting, text);
+        }
         let host = reader.properties.line("metricsProvider.httpHost");
         let port = reader.properties.line("metricsProvider.httpPort");
         Ok(match class {

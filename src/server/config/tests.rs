@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::known_keys::KNOWN_KEYS;
 use super::*;
 use crate::auth::DigestAlgorithm;
+use crate::quorum::LearnerType;
 
 /// What a file of these lines, beside `myid` and other files, amounts to. `DIR` stands for the
 /// directory of the file in texts and in errors; `dataDir` is `DIR` unless a line says otherwise.
@@ -267,7 +268,7 @@ fn settings_without_effect_are_told_once_each() {
 }
 
 #[test]
-fn an_ensemble_is_read_in_full_and_then_refused() {
+fn an_ensemble_is_read_in_full() {
     let ensemble = "initLimit=10\nsyncLimit=5\nserver.1=a:2888:3888\nserver.2=b:2888:3888;2182\n\
                     server.3=[::1]:2888:3888:observer\nserver.4=c:1:2|d:3:4\n\
                     multiAddress.enabled=true\npeerType=observer";
@@ -278,8 +279,7 @@ fn an_ensemble_is_read_in_full_and_then_refused() {
     assert_eq!(quorum.peer_type, LearnerType::Participant);
     assert_eq!(quorum.connect_to_learner_master_limit_ticks, 10);
     assert_eq!(config.client_address, Some(ListenAddress { ip: None, port: 2182 }));
-    let error = config.require_standalone().unwrap_err();
-    assert!(matches!(error, ConfigError::EnsembleNotSupported { voters: 3, .. }), "{error}");
+    config.require_runnable().unwrap();
 
     let missing = |text: &str| load("", text, &[("myid", "1")]).unwrap_err();
     assert!(missing("server.1=a:1:2\nserver.2=b:1:2").contains("initLimit is not set"));
@@ -290,9 +290,25 @@ fn an_ensemble_is_read_in_full_and_then_refused() {
 }
 
 #[test]
+fn the_keys_of_the_election_are_typed() {
+    let election = lines("").quorum.election;
+    assert_eq!((election.cnx_timeout_ms, election.quorum_cnxn_timeout_ms), (5_000, -1));
+    assert_eq!((election.election_port_bind_retry, election.tcp_keep_alive), (3, false));
+    let intervals = (election.notification_interval_ms_min, election.notification_interval_ms_max);
+    assert_eq!(intervals, (200, 60_000));
+    let config = lines("cnxTimeout=7\nelectionPortBindRetry=0\ntcpKeepAlive=true");
+    let election = config.quorum.election;
+    assert_eq!((election.cnx_timeout_ms, election.election_port_bind_retry), (7, 0));
+    assert!(election.tcp_keep_alive);
+    let election = lines("electionPortBindRetry=-1").quorum.election;
+    assert_eq!(election.election_port_bind_retry, 3);
+    assert!(refused("cnxTimeout=soon").contains("cnxTimeout=soon is not"));
+}
+
+#[test]
 fn one_server_line_is_standalone_unless_told_otherwise() {
     let one = "clientPort=2181\nserver.1=a:2888:3888";
-    lines(one).require_standalone().unwrap();
+    lines(one).require_runnable().unwrap();
     let alone = format!("{one}\nstandaloneEnabled=false\ninitLimit=1\nsyncLimit=1");
     let config = load("", &alone, &[("myid", "1")]).unwrap();
     assert!(config.quorum.is_distributed());
@@ -342,7 +358,7 @@ fn the_sample_file_and_the_built_in_defaults_are_valid_and_say_nothing() {
         assert_eq!(config.client_address, Some(ListenAddress { ip: None, port: 2181 }));
         assert_eq!(config.tick_time_ms, 2000);
         assert_eq!(config.warnings, [""; 0]);
-        config.require_standalone().unwrap();
+        config.require_runnable().unwrap();
     }
 }
 
@@ -352,7 +368,7 @@ fn a_server_needs_a_data_directory_and_a_client_port() {
         refused("dataDir="),
         "DIR/zoo.cfg: dataDir is not set; add for example dataDir=/var/lib/zookeeper"
     );
-    let error = lines("").require_standalone().unwrap_err().to_string();
+    let error = lines("").require_runnable().unwrap_err().to_string();
     assert!(error.contains("clientPort is not set"), "{error}");
     let relative = lines("clientPort=1\ndataDir=data").warnings;
     assert_eq!(relative, ["DIR/zoo.cfg:2: dataDir=data is relative; prepend ./ if that is meant"]);

@@ -1,14 +1,16 @@
 //! ZooKeeper's metrics by name (`ServerMetrics`, `ZooKeeperServer.registerMetrics`): the one list
-//! of what a standalone server shows, in the order in which Apache's prints it.
+//! of what a server shows, in the order in which Apache's prints it.
 //!
 //! A name that nothing here counts is shown as 0, as Apache's server shows it while nothing has
 //! happened.
 
-/// What is asked for when it is shown.
-pub const GAUGES: [&str; 24] = [
+/// What is asked for when it is shown. Some are there of leaders or members only. The last is not
+/// Apache's: how far a leader is from handing over because its epoch runs out of numbers.
+pub const GAUGES: [&str; 35] = [
     "ephemerals_count",
     "num_alive_connections",
     "avg_latency",
+    "min_proposal_size",
     "outstanding_requests",
     "znode_count",
     "global_sessions",
@@ -16,20 +18,30 @@ pub const GAUGES: [&str; 24] = [
     "last_client_response_size",
     "packets_sent",
     "packets_received",
+    "max_proposal_size",
     "max_client_response_size",
+    "synced_followers",
     "connection_drop_probability",
     "watch_count",
+    "synced_non_voting_followers",
+    "synced_observers",
     "auth_failed_count",
     "min_latency",
     "max_file_descriptor_count",
     "approximate_data_size",
     "open_file_descriptor_count",
+    "last_proposal_size",
+    "pending_syncs",
+    "leader_uptime",
     "local_sessions",
     "uptime",
     "max_latency",
     "outstanding_tls_handshake",
+    "learners",
     "min_client_response_size",
     "non_mtls_local_conn_count",
+    "quorum_size",
+    "zxids_left_in_epoch",
 ];
 
 /// What only grows.

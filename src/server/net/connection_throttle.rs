@@ -11,6 +11,8 @@ use crate::server::config::ConnectionThrottleConfig;
 #[derive(Debug)]
 pub struct ConnectionThrottle {
     config: ConnectionThrottleConfig,
+    /// Tokens that a new session costs, where costs differ.
+    new_session_weight: i32,
     bucket: Mutex<Bucket>,
 }
 
@@ -25,8 +27,18 @@ struct Bucket {
 }
 
 impl ConnectionThrottle {
-    /// A throttle with a full bucket at `now`; `seed` decides who is dropped at random.
-    pub fn new(config: ConnectionThrottleConfig, now: Millis, seed: u64) -> Self {
+    /// A throttle with a full bucket at `now`, where new sessions are local or not; `seed` decides
+    /// who is dropped at random.
+    pub fn new(
+        config: ConnectionThrottleConfig,
+        are_sessions_local: bool,
+        now: Millis,
+        seed: u64,
+    ) -> Self {
+        let new_session_weight = match are_sessions_local {
+            true => config.local_session_weight,
+            false => config.global_session_weight,
+        };
         let bucket = Bucket {
             tokens: i64::from(config.max_tokens),
             filled_at: now,
@@ -34,7 +46,7 @@ impl ConnectionThrottle {
             drop_probability: 0.0,
             random: fastrand::Rng::with_seed(seed),
         };
-        Self { config, bucket: Mutex::new(bucket) }
+        Self { config, new_session_weight, bucket: Mutex::new(bucket) }
     }
 
     /// Takes the tokens that a connect request for this session costs, 0 for a new one. Returns how
@@ -46,7 +58,7 @@ impl ConnectionThrottle {
         }
         let need = match (config.weight_enabled, session == SessionId(0)) {
             (false, _) => 1,
-            (true, true) => config.global_session_weight,
+            (true, true) => self.new_session_weight,
             (true, false) => config.renew_session_weight,
         };
         let bucket = &mut *self.bucket.lock();
@@ -116,13 +128,13 @@ mod tests {
 
     #[test]
     fn without_tokens_there_is_no_throttle() {
-        let throttle = ConnectionThrottle::new(config(0), 0, 0);
+        let throttle = ConnectionThrottle::new(config(0), false, 0, 0);
         assert!((0..100).all(|_| throttle.take(NEW, 0) == Some(0)));
     }
 
     #[test]
     fn tokens_run_out_and_come_back() {
-        let throttle = ConnectionThrottle::new(config(3), 0, 0);
+        let throttle = ConnectionThrottle::new(config(3), false, 0, 0);
         let taken: Vec<_> = (0..4).map(|_| throttle.take(NEW, 0)).collect();
         assert_eq!(taken, [Some(1), Some(2), Some(3), None]);
         // Only once more than the fill time has passed.
@@ -134,16 +146,18 @@ mod tests {
     #[test]
     fn sessions_may_weigh_differently() {
         let config = ConnectionThrottleConfig { weight_enabled: true, ..config(5) };
-        let throttle = ConnectionThrottle::new(config, 0, 0);
+        let throttle = ConnectionThrottle::new(config, false, 0, 0);
         assert_eq!(throttle.take(NEW, 0), Some(3));
         assert_eq!(throttle.take(NEW, 0), None);
         assert_eq!(throttle.take(SessionId(7), 0), Some(5));
+        let local = ConnectionThrottle::new(config, true, 0, 0);
+        assert_eq!(local.take(NEW, 0), Some(1));
     }
 
     #[test]
     fn an_empty_bucket_makes_dropping_likely_and_a_full_one_unlikely() {
         let config = ConnectionThrottleConfig { freeze_time_ms: 0, fill_count: 0, ..config(1) };
-        let throttle = ConnectionThrottle::new(config, 0, 0);
+        let throttle = ConnectionThrottle::new(config, false, 0, 0);
         assert_eq!(throttle.take(NEW, 0), Some(1));
         assert_eq!((throttle.take(NEW, 1), throttle.drop_probability()), (None, 0.5));
         assert_eq!((throttle.take(NEW, 2), throttle.drop_probability()), (None, 1.0));

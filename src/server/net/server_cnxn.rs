@@ -30,11 +30,11 @@ use super::opening::{ConnectFrame, Opening, opening};
 use super::socket::{Socket, SocketTransport};
 use crate::auth::{AuthFailure, Identity, ip_identity};
 use crate::engine::{ConnectAttempt, Input};
-use crate::processor::{ClientRequest, ReadBatch, RequestKind, classify};
+use crate::processor::{ClientRequest, ReadBatch, RequestKind, ServerMode, classify};
 use crate::proto::frame::{BadLength, next_frame};
 use crate::proto::{ErrorCode, OpCode, SessionId, Zxid};
 use crate::server::clock;
-use crate::session::{Arrival, ClientCnxn, CnxnId, clamp_timeout_ms};
+use crate::session::{Arrival, ClientCnxn, CnxnId, Owner, clamp_timeout_ms};
 
 /// Bytes of replies that may wait before no more requests are read.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
@@ -218,6 +218,16 @@ impl ServerCnxn {
         };
         metrics.connection_token_deficit.record(deficit as f64);
         metrics.connection_request_count.increment(1);
+        match self.context.state.mode() {
+            ServerMode::NotServing => {
+                let reason = "this server is not serving now; it looks for a leader";
+                return Err(Close::Now(reason.into()));
+            }
+            ServerMode::ReadOnly if connect.read_only != Some(true) => {
+                return Err(Close::Now("the client wants more than reads".into()));
+            }
+            _ => {}
+        }
         let last_processed = self.context.state.database.read().tree.last_processed();
         if Zxid(connect.last_zxid_seen) > last_processed {
             return Err(Close::Now(format!(
@@ -234,6 +244,7 @@ impl ServerCnxn {
             password: connect.password,
             timeout_ms: clamp_timeout_ms(connect.timeout_ms, min, max),
             has_read_only: connect.read_only.is_some(),
+            accepts_read_only: connect.read_only == Some(true),
             at: clock::monotonic_ms(),
         }));
         Ok(())
@@ -354,6 +365,7 @@ impl ServerCnxn {
                     self.to_engine.push(Input::Request(ClientRequest {
                         cnxn: Some(cnxn.clone()),
                         session: session.id,
+                        owner: Owner::ME,
                         identities: identities.clone(),
                         arrival,
                         body,

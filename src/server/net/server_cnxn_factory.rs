@@ -1,4 +1,5 @@
-//! Accepts client connections and hands them to the workers (`NIOServerCnxnFactory`).
+//! Accepts client connections and hands them to the workers (`NIOServerCnxnFactory`); the port is
+//! `client_port`'s.
 //!
 //! Each worker is a thread with an event loop of its own; a connection stays with the worker it was
 //! given to.
@@ -20,6 +21,7 @@ use tracing::{error, warn};
 use super::ServerContext;
 use super::server_cnxn;
 use crate::server::config::ListenAddress;
+use crate::server::memory;
 use crate::session::CnxnId;
 
 /// Connections that may wait to be accepted unless `clientPortListenBacklog` says otherwise.
@@ -31,48 +33,61 @@ const WORD_THREADS_MAX: usize = 2;
 /// Accepted connections on their way to a worker.
 type Accepted = (std::net::TcpStream, SocketAddr, AddressSlot);
 
-/// The port clients connect to, with the workers behind it.
-pub struct ServerCnxnFactory {
-    context: Arc<ServerContext>,
-    listener: std::net::TcpListener,
+/// Opens the port clients connect to.
+pub(super) fn bind(
+    context: &ServerContext,
+    address: ListenAddress,
+) -> io::Result<std::net::TcpListener> {
+    let backlog = match context.config.client_port_listen_backlog {
+        backlog if backlog > 0 => backlog,
+        _ => BACKLOG_DEFAULT,
+    };
+    match address.ip {
+        Some(ip) => listen(SocketAddr::new(ip, address.port), backlog),
+        // All addresses, of both families where the machine has both.
+        None => listen((Ipv6Addr::UNSPECIFIED, address.port).into(), backlog)
+            .or_else(|_| listen((Ipv4Addr::UNSPECIFIED, address.port).into(), backlog)),
+    }
 }
 
-impl ServerCnxnFactory {
-    /// Opens the port.
-    pub fn bind(context: Arc<ServerContext>, address: ListenAddress) -> io::Result<Self> {
-        let backlog = match context.config.client_port_listen_backlog {
-            backlog if backlog > 0 => backlog,
-            _ => BACKLOG_DEFAULT,
-        };
-        let listener = match address.ip {
-            Some(ip) => listen(SocketAddr::new(ip, address.port), backlog)?,
-            // All addresses, of both families where the machine has both.
-            None => listen((Ipv6Addr::UNSPECIFIED, address.port).into(), backlog)
-                .or_else(|_| listen((Ipv4Addr::UNSPECIFIED, address.port).into(), backlog))?,
-        };
-        Ok(Self { context, listener })
-    }
+/// Accepts connections and gives each to the next worker.
+pub(super) struct Acceptor {
+    context: Arc<ServerContext>,
+    addresses: AddressCounts,
+    hand_overs: Vec<mpsc::UnboundedSender<Accepted>>,
+    next: usize,
+}
 
-    /// The address clients connect to.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Starts `workers` workers and the thread that accepts; they end with the process.
-    pub fn start(self, workers: usize) -> io::Result<()> {
+impl Acceptor {
+    /// Starts so many workers; they end with the process.
+    pub(super) fn start(context: Arc<ServerContext>, workers: usize) -> io::Result<Self> {
         let mut hand_overs = Vec::with_capacity(workers);
         for number in 0..workers {
             let (hand_over, accepted) = mpsc::unbounded_channel();
-            let context = self.context.clone();
             hand_overs.push(hand_over);
-            spawn(format!("worker-{number}"), work(context, accepted))?;
+            spawn(format!("worker-{number}"), work(context.clone(), accepted))?;
         }
-        spawn("acceptor".into(), accept(self.context, self.listener, hand_overs))
+        let limits = &context.config.limits;
+        let addresses = AddressCounts::new(limits.max_client_cnxns, limits.max_cnxns);
+        Ok(Self { context, addresses, hand_overs, next: 0 })
+    }
+
+    /// Waits for one connection. Nothing is lost if that is given up.
+    pub(super) async fn accept(&mut self, listener: &TcpListener) {
+        let accepted = accept_one(&self.context, listener, &self.addresses).await;
+        if let Some(accepted) = accepted {
+            self.next = (self.next + 1) % self.hand_overs.len();
+            // The workers end with the process.
+            let _ = self.hand_overs[self.next].send(accepted);
+        }
     }
 }
 
 /// Runs a future on a thread of its own, which ends with the process.
-fn spawn(name: String, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+pub(super) fn spawn(
+    name: String,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(WORD_THREADS_MAX)
@@ -83,7 +98,8 @@ fn spawn(name: String, future: impl Future<Output = ()> + Send + 'static) -> io:
     Ok(())
 }
 
-fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+/// Opens a port.
+pub(super) fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -97,6 +113,7 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener
 
 async fn work(context: Arc<ServerContext>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+    tokio::task::spawn_local(memory::keep_giving_back());
     while let Some((stream, peer, slot)) = accepted.recv().await {
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
@@ -111,25 +128,6 @@ async fn work(context: Arc<ServerContext>, mut accepted: mpsc::UnboundedReceiver
             server_cnxn::serve(context, stream, peer, id).await;
             drop(slot);
         });
-    }
-}
-
-async fn accept(
-    context: Arc<ServerContext>,
-    listener: std::net::TcpListener,
-    hand_overs: Vec<mpsc::UnboundedSender<Accepted>>,
-) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return error!("cannot accept connections: {error}"),
-    };
-    let limits = &context.config.limits;
-    let addresses = AddressCounts::new(limits.max_client_cnxns, limits.max_cnxns);
-    for hand_over in hand_overs.iter().cycle() {
-        let Some(accepted) = accept_one(&context, &listener, &addresses).await else { continue };
-        if hand_over.send(accepted).is_err() {
-            return;
-        }
     }
 }
 

@@ -31,11 +31,11 @@ impl ServerContext {
         self.config.limits.jute_max_buffer_bytes.max(0) as usize
     }
 
-    /// Whether no more requests may be read from a connection for now: too many are with the
-    /// engine, and some of them are its own (`ZooKeeperServer.shouldThrottle`).
+    /// Whether no more requests may be read from a connection for now: too many or too large ones
+    /// are with the engine, and some of them are its own (`ZooKeeperServer.shouldThrottle`).
     pub fn is_throttled(&self, cnxn: &ClientCnxn) -> bool {
         let limit = i64::from(self.config.limits.global_outstanding_limit);
-        self.state.in_process() > limit && cnxn.unfinished() > 0
+        (self.state.in_process() > limit || self.large_requests.is_full()) && cnxn.unfinished() > 0
     }
 
     /// Bytes that must follow a four-letter word.

@@ -1,8 +1,10 @@
 //! Words about connections and sessions: cons, crst, dump.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::NOT_SERVING;
+use crate::engine::GlobalSessions;
 use crate::proto::{Millis, SessionId};
 use crate::server::admin::java_text::{date, socket_address};
 use crate::server::admin::queries::{self, ConnectionInfo};
@@ -60,12 +62,25 @@ pub(super) fn crst(context: &ServerContext) -> String {
 /// Sessions, ephemerals and connections (`DumpCommand`).
 pub(super) fn dump(context: &ServerContext) -> String {
     let Some(dump) = queries::dump(context) else { return NOT_SERVING.into() };
-    let mut text = String::from("SessionTracker dump:\nSession ");
-    sets(
-        &mut text,
-        dump.sessions.iter().map(|(&time, set)| (time, &set[..])),
-        SessionId::to_string,
-    );
+    let mut text = String::from("SessionTracker dump:\n");
+    if let Some(local) = &dump.local {
+        text.push_str("Local ");
+        session_sets(&mut text, local);
+    }
+    match &dump.global {
+        GlobalSessions::Expiry(expiry) => {
+            if dump.local.is_some() {
+                text.push_str("Global ");
+            }
+            session_sets(&mut text, expiry);
+        }
+        GlobalSessions::Timeouts(sessions) => {
+            let _ = writeln!(text, "Global Sessions({}):", sessions.len());
+            for (session, timeout_ms) in sessions {
+                let _ = writeln!(text, "{session}\t{timeout_ms}ms");
+            }
+        }
+    }
     let _ = writeln!(text, "ephemeral nodes dump:");
     let _ = writeln!(text, "Sessions with Ephemerals ({}):", dump.ephemerals.len());
     for (session, paths) in &dump.ephemerals {
@@ -80,6 +95,11 @@ pub(super) fn dump(context: &ServerContext) -> String {
         format!("ip: {} sessionId: {session}", socket_address(*peer))
     });
     text
+}
+
+fn session_sets(text: &mut String, expiry: &BTreeMap<Millis, Vec<SessionId>>) {
+    text.push_str("Session ");
+    sets(text, expiry.iter().map(|(&time, set)| (time, &set[..])), SessionId::to_string);
 }
 
 /// What expires when (`ExpiryQueue.dump`).

@@ -11,6 +11,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
+use crate::processor::ServerMode;
 use crate::server::config::FourLetterConfig;
 use crate::server::net::ServerContext;
 use crate::session::CnxnId;
@@ -18,7 +19,10 @@ use crate::session::CnxnId;
 /// What a telnet client sends when it leaves; Apache knows it as one more word.
 const TELNET_CLOSE: [u8; 4] = [0xff, 0xf4, 0xff, 0xfd];
 
-/// The answer while the engine stops.
+/// Words that are answered while the server looks for a leader.
+const NEEDS_NO_SERVER: [&str; 5] = ["envi", "gtmk", "isro", "ruok", "stmk"];
+
+/// The answer while the server looks for a leader, or its engine stops.
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
 /// Bytes that follow a word, all of which must be there before it is answered.
@@ -43,6 +47,9 @@ pub fn answer(
     if !four_letter.is_enabled(name) {
         return Some(refusal(name));
     }
+    if context.state.mode() == ServerMode::NotServing && !NEEDS_NO_SERVER.contains(&name) {
+        return Some(NOT_SERVING.to_owned());
+    }
     Some(match name {
         "conf" => server::conf(context),
         "cons" => connections::cons(context, asker),
@@ -52,7 +59,7 @@ pub fn answer(
         "envi" => server::envi(),
         "gtmk" => server::gtmk(context),
         "hash" => server::hash(context),
-        "isro" => server::isro(),
+        "isro" => server::isro(context),
         "mntr" => statistics::mntr(context),
         "ruok" => server::ruok(),
         "srst" => statistics::srst(context),

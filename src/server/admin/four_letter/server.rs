@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::processor::ServerMode;
+use crate::server::admin::member::member_conf;
 use crate::server::admin::queries;
 use crate::server::net::ServerContext;
 
@@ -9,7 +11,7 @@ use crate::server::net::ServerContext;
 pub(super) fn conf(context: &ServerContext) -> String {
     let conf = queries::conf(context);
     let sizes = queries::dirs(context);
-    format!(
+    let text = format!(
         "clientPort={}\nsecureClientPort={}\ndataDir={}\ndataDirSize={}\ndataLogDir={}\n\
          dataLogSize={}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\n\
          maxSessionTimeout={}\nclientPortListenBacklog={}\nserverId={}\n",
@@ -25,6 +27,22 @@ pub(super) fn conf(context: &ServerContext) -> String {
         conf.max_session_timeout_ms,
         conf.client_port_listen_backlog,
         conf.server_id,
+    );
+    text + &member(context)
+}
+
+/// What only members of an ensemble have (`QuorumZooKeeperServer.dumpConf`).
+fn member(context: &ServerContext) -> String {
+    let Some(conf) = member_conf(context) else { return String::new() };
+    format!(
+        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\n\
+         peerType={}\nmembership: \n{}",
+        conf.init_limit_ticks,
+        conf.sync_limit_ticks,
+        conf.election_port,
+        conf.quorum_port,
+        conf.peer_type,
+        conf.membership,
     )
 }
 
@@ -63,9 +81,13 @@ pub(super) fn hash(context: &ServerContext) -> String {
     text
 }
 
-/// Whether it takes writes (`IsroCommand`).
-pub(super) fn isro() -> String {
-    "rw".into()
+/// Whether it takes writes; null while it does not serve (`IsroCommand`).
+pub(super) fn isro(context: &ServerContext) -> String {
+    match context.state.mode() {
+        ServerMode::NotServing => "null".into(),
+        ServerMode::ReadOnly => "ro".into(),
+        _ => "rw".into(),
+    }
 }
 
 /// Whether it runs (`RuokCommand`).

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::auth::{AuthOptions, ProviderRegistry, ip_identity};
-use crate::engine::{Input, SessionsDescription};
-use crate::processor::{ServerState, ZkDatabase};
+use crate::engine::{GlobalSessions, Input, SessionsDescription};
+use crate::processor::{ServerMode, ServerState, ZkDatabase};
 use crate::proto::{SessionId, Zxid};
 use crate::server::admin::AdminState;
 use crate::server::clock;
@@ -52,11 +52,17 @@ impl Server {
         let context = ServerContext {
             state: Arc::new(ServerState::new(database, auth, 1 << 20).with_metrics(metrics)),
             mailbox: Arc::new(Mailbox::default()),
-            connection_throttle: ConnectionThrottle::new(config.limits.connection_throttle, 0, 0),
+            connection_throttle: ConnectionThrottle::new(
+                config.limits.connection_throttle,
+                false,
+                0,
+                0,
+            ),
             large_requests: Arc::new(LargeRequests::new(config.limits.large_request)),
             config: Arc::new(config),
             admin,
         };
+        context.state.set_mode(ServerMode::Standalone);
         Self { context, sessions: SessionTracker::new(2000, SessionId(0x100)), _dir: dir }
     }
 
@@ -184,7 +190,8 @@ fn dump_shows_what_ends_when() {
         mailbox.take(&mut inputs, std::time::Duration::from_secs(60));
         match inputs.pop() {
             Some(Input::DescribeSessions(answer)) => {
-                answer(SessionsDescription { expiry, count: 1 });
+                let global = GlobalSessions::Expiry(expiry);
+                answer(SessionsDescription { local: None, global });
             }
             _ => panic!("a question about the sessions comes"),
         }
@@ -256,4 +263,17 @@ fn mntr_shows_every_metric_with_its_value() {
     assert!(places.is_sorted(), "{places:?}");
     server.ask(b"srst");
     assert!(server.ask(b"mntr").contains("zk_response_bytes\t0\n"));
+}
+
+#[test]
+fn mntr_shows_no_metric_of_the_null_provider() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    let class = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
+    let lines = format!("dataDir=d\n4lw.commands.whitelist=*\nmetricsProvider.className={class}\n");
+    std::fs::write(&file, lines).unwrap();
+    let server = Server::new(&[file.to_str().unwrap()]);
+    let mntr = server.ask(b"mntr");
+    let names: Vec<_> = mntr.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(names, ["zk_version", "zk_server_state"]);
 }

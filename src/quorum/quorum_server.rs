@@ -12,6 +12,8 @@ use nom::multi::{many0_count, separated_list1};
 use nom::sequence::{delimited, pair, preceded, terminated};
 use nom::{IResult, Parser};
 
+use crate::proto::{HostPort, Sid, java_host};
+
 /// The part a server plays (`QuorumPeer.LearnerType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LearnerType {
@@ -33,22 +35,6 @@ impl LearnerType {
     }
 }
 
-/// A host, by name or address, and a port; not resolved.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// A host name or an address, IPv6 without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
 /// One pair of ports a server is reached at by its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuorumServerAddress {
@@ -64,7 +50,7 @@ pub struct QuorumServerAddress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuorumServer {
     /// Its id (the N of `server.N`).
-    pub id: i64,
+    pub id: Sid,
     /// Its addresses, at least one.
     pub addresses: Vec<QuorumServerAddress>,
     /// Whether it votes.
@@ -116,7 +102,7 @@ fn server_line(input: &str) -> IResult<&str, (Vec<Address<'_>>, Option<Client<'_
 
 impl QuorumServer {
     /// Parses the value of a `server.N` line; the error says what is wrong with it.
-    pub fn parse(id: i64, value: &str) -> Result<Self, String> {
+    pub fn parse(id: Sid, value: &str) -> Result<Self, String> {
         let (_, (parts, client)) = server_line(value).map_err(|_| {
             "it does not have the form host:port:port[:type][;[host:]port], with | between \
              several addresses and ports up to 65535"
@@ -142,10 +128,41 @@ impl QuorumServer {
                 election_port,
             });
         }
-        let client_address = client
-            .map(|(host, port)| HostPort { host: host.unwrap_or("0.0.0.0").to_owned(), port });
+        let client_address =
+            client.map(|(host, port)| HostPort::new(host.unwrap_or("0.0.0.0"), port));
         let learner_type = learner_type.unwrap_or(LearnerType::Participant);
         Ok(Self { id, addresses, learner_type, client_address })
+    }
+}
+
+/// As it stands behind `server.N=` in a configuration text (`QuorumServer.toString`).
+impl fmt::Display for QuorumServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut addresses: Vec<_> = self
+            .addresses
+            .iter()
+            .map(|a| (java_host(&a.host), a.quorum_port, a.election_port))
+            .collect();
+        addresses.sort();
+        for (number, (host, quorum, election)) in addresses.into_iter().enumerate() {
+            let separator = if number > 0 { "|" } else { "" };
+            write!(f, "{separator}{host}:{quorum}:{election}")?;
+        }
+        f.write_str(match self.learner_type {
+            LearnerType::Participant => ":participant",
+            LearnerType::Observer => ":observer",
+        })?;
+        match &self.client_address {
+            Some(client) => write!(f, ";{}", client.to_java()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl QuorumServer {
+    /// Where its peers connect to elect a leader.
+    pub fn election_addresses(&self) -> impl Iterator<Item = HostPort> {
+        self.addresses.iter().map(|a| HostPort::new(a.host.clone(), a.election_port))
     }
 }
 
@@ -156,7 +173,7 @@ mod tests {
     use super::*;
 
     fn parsed(value: &str) -> (Vec<(String, u16, u16)>, LearnerType, Option<String>) {
-        let server = QuorumServer::parse(1, value).unwrap();
+        let server = QuorumServer::parse(Sid(1), value).unwrap();
         let addresses = server.addresses.into_iter();
         (
             addresses.map(|a| (a.host, a.quorum_port, a.election_port)).collect(),
@@ -201,14 +218,25 @@ mod tests {
             "a:1:2:observer|b:1:2:participant",
             "a:1:2|b",
         ] {
-            assert!(QuorumServer::parse(1, bad).is_err(), "{bad:?}");
+            assert!(QuorumServer::parse(Sid(1), bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_server_is_written_as_java_does() {
+        let text = |value| QuorumServer::parse(Sid(1), value).unwrap().to_string();
+        assert_eq!(text("zk1:2888:3888"), "zk1:2888:3888:participant");
+        assert_eq!(text("zk1:1:2:observer;2181"), "zk1:1:2:observer;0.0.0.0:2181");
+        assert_eq!(
+            text("b:3:4|[::1]:1:2;[::]:5"),
+            "[0:0:0:0:0:0:0:1]:1:2|b:3:4:participant;[0:0:0:0:0:0:0:0]:5"
+        );
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(value in "[a-z0-9:;|\\[\\]é ]{0,40}") {
-            let _ = QuorumServer::parse(1, &value);
+            let _ = QuorumServer::parse(Sid(1), &value);
         }
     }
 }

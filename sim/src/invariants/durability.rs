@@ -1,0 +1,44 @@
+//! No acknowledged write is lost: what is delivered, and so what is answered, is on the disks of a
+//! quorum and survives whatever happens to the others ("Zab guarantees that delivered transactions
+//! are stable", the ZooKeeper paper); and in the end each acknowledged write is in the history, as
+//! what was asked for.
+
+use gamekeeper::proto::{TxnBody, TxnEntry, Zxid};
+
+use crate::oracle::Oracle;
+use crate::violation::{Verdict, Violation, require};
+use crate::world::Server;
+
+/// A transaction is delivered: a quorum of the voters must have it on disk.
+pub fn a_quorum_has(by: usize, zxid: Zxid, entry: &[u8], voters: &[Server]) -> Verdict {
+    let have = voters.iter().filter(|server| server.disk.holds_durably(zxid, entry)).count();
+    require(have * 2 > voters.len(), "durability", || {
+        format!("server {by} delivers 0x{zxid}, which {have} of {} voters have", voters.len())
+    })
+}
+
+/// Each acknowledged write is in the history.
+pub fn acknowledged_writes_are_there(oracle: &Oracle) -> Verdict {
+    for ((session, xid), write) in &oracle.writes {
+        let Some((zxid, error)) = write.answered else { continue };
+        let lost = |why: &str| {
+            let request = &write.request;
+            let text = format!("session {session}, request {xid}, 0x{zxid}: {request:?}: {why}");
+            Violation::new("durability", text)
+        };
+        let delivered = oracle.reference.get(zxid).ok_or_else(|| lost("it is lost"))?;
+        if (delivered.session, delivered.xid) != (*session, *xid) {
+            return Err(lost("another request has its place"));
+        }
+        let entry = TxnEntry::decode(&delivered.entry).map_err(|_| lost("it cannot be read"))?;
+        let is_error = match &entry.body {
+            TxnBody::Error(_) => true,
+            TxnBody::Multi(parts) => parts.iter().any(|part| matches!(part, TxnBody::Error(_))),
+            _ => false,
+        };
+        if is_error != (error != 0) {
+            return Err(lost("it was answered otherwise than it went"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Who knows what must hold: what servers do and what clients are told is reported here, and held
+//! against the invariants, one file each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use gamekeeper::processor::ServerMode;
+use gamekeeper::proto::{OpCode, SessionId, TxnBody, TxnEntry, Xid, Zxid};
+
+use crate::client::request::Request;
+use crate::client::watches::Event;
+use crate::client::{Asked, Client};
+use crate::invariants::{
+    agreement, digests, durability, ephemerals, global_primary_order, integrity, one_shot_watches,
+    past_reads, prefix_consistency, primary_integrity, sequence_numbers, sequential_consistency,
+    session_order, single_leader, total_order, watch_before_data,
+};
+use crate::linearizability::Registers;
+use crate::plan::Plan;
+use crate::queue::Time;
+use crate::reference::Reference;
+use crate::violation::{Verdict, Violation, require};
+use crate::world::Server;
+
+/// What a client is answered.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// The zxid in the reply's header.
+    pub zxid: Zxid,
+    /// The error in it.
+    pub error: i32,
+    /// What follows.
+    pub body: &'a Bytes,
+    /// When it came.
+    pub at: Time,
+}
+
+/// A write that a client made.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// What it asked for.
+    pub request: Request,
+    /// When it was made.
+    pub at: Time,
+    /// Whether it was answered, and the zxid if so.
+    pub answered: Option<(Zxid, i32)>,
+}
+
+/// The oracle.
+pub struct Oracle {
+    /// What was delivered.
+    pub reference: Reference,
+    /// Writes by session and number.
+    pub writes: BTreeMap<(SessionId, Xid), Write>,
+    /// What is known of registers, for the check of linearizability.
+    pub registers: Registers,
+    /// Requests made.
+    pub requests: usize,
+    /// Answers that came.
+    pub answers: usize,
+    /// Sessions whose clients are gone.
+    pub abandoned: BTreeSet<SessionId>,
+    /// The newest epoch whose leader has served.
+    pub newest_epoch: i64,
+    voters: usize,
+    requests_max: usize,
+    /// How far the log of each server is compared.
+    compared: Vec<Zxid>,
+    leaders: single_leader::Leaders,
+    broadcasts: integrity::Broadcasts,
+    bases: primary_integrity::Bases,
+    sequences: sequence_numbers::Sequences,
+}
+
+impl Oracle {
+    /// An oracle that has heard of nothing.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            reference: Reference::default(),
+            writes: BTreeMap::new(),
+            registers: Registers::default(),
+            requests: 0,
+            answers: 0,
+            abandoned: BTreeSet::new(),
+            newest_epoch: 0,
+            voters: plan.voters,
+            requests_max: plan.requests,
+            compared: vec![Zxid(-1); plan.servers()],
+            leaders: Default::default(),
+            broadcasts: Default::default(),
+            bases: Default::default(),
+            sequences: Default::default(),
+        }
+    }
+
+    /// Whether clients are to make more requests.
+    pub fn wants_requests(&self) -> bool {
+        self.requests < self.requests_max
+    }
+
+    /// Clients make this many more requests.
+    pub fn want_more(&mut self, requests: usize) {
+        self.requests_max = self.requests + requests;
+    }
+
+    /// A leader proposes transactions.
+    pub fn broadcast<'a>(
+        &mut self,
+        server: usize,
+        entries: impl Iterator<Item = (Zxid, &'a [u8])>,
+    ) -> Verdict {
+        for (zxid, entry) in entries {
+            self.broadcasts.add(server, zxid, entry)?;
+        }
+        Ok(())
+    }
+
+    /// A server's process is gone.
+    pub fn stopped(&mut self, server: usize) {
+        self.compared[server] = Zxid(-1);
+    }
+
+    /// A server's mode or its last applied transaction has changed.
+    pub fn observe(
+        &mut self,
+        index: usize,
+        (before, _): (ServerMode, Zxid),
+        (mode, last): (ServerMode, Zxid),
+        servers: &[Server],
+    ) -> Verdict {
+        let server = &servers[index];
+        let process = server.process.as_ref().expect("it was seen");
+        {
+            let database = process.state.database.read();
+            digests::none_differed(index, &database.tree)?;
+        }
+        let has_ended = mode == ServerMode::NotServing;
+        if has_ended && before == ServerMode::NotServing {
+            self.compared[index] = Zxid(-1);
+            return Ok(());
+        }
+        if mode == ServerMode::Leader && before != mode {
+            let epoch = server.disk.epochs().1;
+            self.leaders.established(index, epoch)?;
+            self.bases.established(epoch, last, &self.reference)?;
+            self.newest_epoch = self.newest_epoch.max(epoch);
+        }
+        let known = self.reference.last();
+        let history = server.disk.history();
+        let start = history.partition_point(|record| record.zxid <= known);
+        for record in &history[start..] {
+            if record.zxid > known && record.zxid <= last {
+                self.deliver(index, record.zxid, &record.entry, servers)?;
+            }
+        }
+        prefix_consistency::check(index, last, &self.reference)?;
+        // What was applied last may have ended the role.
+        let next = if has_ended { Zxid(-1) } else { last };
+        let compared = std::mem::replace(&mut self.compared[index], next);
+        agreement::check(index, server.disk.history(), compared, last, &self.reference)?;
+        let database = process.state.database.read();
+        digests::check(index, &database, &self.reference)
+    }
+
+    /// A transaction is delivered for the first time.
+    fn deliver(&mut self, by: usize, zxid: Zxid, bytes: &Bytes, servers: &[Server]) -> Verdict {
+        total_order::check(by, self.reference.last(), zxid)?;
+        global_primary_order::check(by, self.reference.last(), zxid)?;
+        self.broadcasts.delivered(by, zxid, bytes)?;
+        self.bases.delivered(zxid, &self.reference)?;
+        durability::a_quorum_has(by, zxid, bytes, &servers[..self.voters])?;
+        let entry = TxnEntry::decode(bytes)
+            .map_err(|error| Violation::new("wire", format!("0x{zxid}: {error}")))?;
+        ephemerals::before(&entry, self.reference.database())?;
+        let text = |reason| Violation::new("wire", format!("0x{zxid}: {reason}"));
+        self.reference.add(zxid, bytes).map_err(text)?;
+        ephemerals::after(&entry, self.reference.database())?;
+        if let TxnBody::Create(txn) | TxnBody::Create2(txn) = &entry.body {
+            self.sequences.created(&txn.path, zxid)?;
+        }
+        Ok(())
+    }
+
+    /// A client makes a request.
+    pub fn asked(&mut self, session: SessionId, xid: Xid, request: &Request, at: Time) {
+        self.requests += 1;
+        if request.is_write() {
+            let write = Write { request: request.clone(), at, answered: None };
+            self.writes.insert((session, xid), write);
+        }
+    }
+
+    /// A client of this session is gone for good.
+    pub fn abandoned(&mut self, session: SessionId) {
+        if session.0 != 0 {
+            self.abandoned.insert(session);
+        }
+    }
+
+    /// A client is told that its session is over. That may be so before it is delivered; then it
+    /// must be in the end.
+    pub fn refused(&mut self, session: SessionId) -> Verdict {
+        require(session.0 != 0, "session_order", || "a new session is refused".into())?;
+        self.abandoned(session);
+        Ok(())
+    }
+
+    /// A client is told of a change.
+    pub fn told(&mut self, client: &mut Client, event: Event, is_resetting: bool) -> Verdict {
+        one_shot_watches::check(client, &event, is_resetting, &self.reference)?;
+        one_shot_watches::take(client, event)
+    }
+
+    /// A client is answered.
+    pub fn answered(
+        &mut self,
+        client: &mut Client,
+        asked: &Asked,
+        answer: &Answer<'_>,
+        resetting: Option<Zxid>,
+        server_epoch: i64,
+    ) -> Verdict {
+        self.answers += 1;
+        let request = &asked.request;
+        past_reads::check(client, answer)?;
+        watch_before_data::check(client, answer.zxid, resetting, &self.reference)?;
+        if request.is_write() {
+            session_order::check(client, asked, answer, &self.reference)?;
+            let write = self.writes.get_mut(&(client.session, asked.xid));
+            write.expect("it was noted").answered = Some((answer.zxid, answer.error));
+        }
+        sequential_consistency::check(client, asked, answer, &self.reference)?;
+        let is_current = server_epoch == self.newest_epoch;
+        self.registers.answered(client.session, asked, answer, is_current);
+        one_shot_watches::arm(client, request, answer);
+        client.seen = client.seen.max(answer.zxid);
+        if request.op() == OpCode::CloseSession {
+            self.abandoned(client.session);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! What a seed decides before a run begins: the ensemble, its settings, and how the world behaves.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use gamekeeper::engine::{ContainerOptions, EngineOptions, MemberOptions, RequestThrottleOptions};
+use gamekeeper::op::PrepLimits;
+use gamekeeper::processor::{PrepOptions, SnapshotPolicy};
+use gamekeeper::proto::Millis;
+use gamekeeper::quorum::{ElectionOptions, QuorumVerifier};
+
+use crate::queue::{MS, SECOND, Time};
+
+/// `tickTime`, in milliseconds.
+pub const TICK_MS: Millis = 400;
+
+/// `initLimit`, in milliseconds.
+pub const INIT_LIMIT_MS: Millis = 10 * TICK_MS;
+
+/// `syncLimit`, in milliseconds.
+pub const SYNC_LIMIT_MS: Millis = 5 * TICK_MS;
+
+/// Bytes of the longest frame and packet.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// The choices of a seed.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Servers that vote: the first ones.
+    pub voters: usize,
+    /// Servers that observe: the others.
+    pub observers: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Requests of clients that are to be made while there are faults.
+    pub requests: usize,
+    /// Time between two requests of a client, on average.
+    pub pause: Time,
+    /// Time between two faults, on average.
+    pub fault_pause: Time,
+    /// Longest delay of a message in quiet times.
+    pub delay: Time,
+    /// Longest time of a flush in quiet times.
+    pub flush: Time,
+    /// Transactions between two snapshots.
+    pub snap_count: i64,
+    /// Bytes of log beyond which a learner gets a snapshot.
+    pub history_bytes_max: u64,
+    /// How batches are gathered: `flushDelay`, in milliseconds.
+    pub flush_delay_ms: Millis,
+    /// Applied proposals that a leader keeps in memory.
+    pub commit_log_count: usize,
+}
+
+impl Plan {
+    /// The choices of this seed, for so many requests.
+    pub fn of_seed(seed: u64, requests: usize) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let voters = random.usize(3..=6);
+        let observers = random.usize(0..=2.min(7 - voters));
+        let pauses = [20, 60, 200];
+        Self {
+            seed,
+            voters,
+            observers,
+            clients: random.usize(4..=9),
+            requests,
+            pause: pauses[random.usize(..pauses.len())] * MS,
+            fault_pause: [SECOND / 2, SECOND, 3 * SECOND][random.usize(..3)],
+            delay: [MS / 2, 5 * MS, 50 * MS][random.usize(..3)],
+            flush: [MS / 2, 3 * MS, 20 * MS][random.usize(..3)],
+            snap_count: [12, 60, 400][random.usize(..3)],
+            history_bytes_max: [0, 4_000, u64::MAX][random.usize(..3)],
+            flush_delay_ms: [0, 0, 4][random.usize(..3)],
+            commit_log_count: [4, 50, 500][random.usize(..3)],
+        }
+    }
+
+    /// How many servers there are.
+    pub fn servers(&self) -> usize {
+        self.voters + self.observers
+    }
+
+    /// Whether a server votes.
+    pub fn is_voter(&self, server: usize) -> bool {
+        server < self.voters
+    }
+
+    /// The configuration.
+    pub fn verifier(&self) -> Arc<QuorumVerifier> {
+        let line = |server: usize| {
+            let kind = if self.is_voter(server) { "participant" } else { "observer" };
+            let id = server + 1;
+            format!("server.{id}=h{id}:1:2:{kind}\n")
+        };
+        let text = (0..self.servers()).map(line).collect::<String>() + "version=0";
+        Arc::new(QuorumVerifier::from_text(&text, false).expect("the lines are well formed"))
+    }
+
+    /// What a member is told to do otherwise.
+    pub fn member(&self) -> MemberOptions {
+        MemberOptions { commit_log_count: self.commit_log_count, ..MemberOptions::default() }
+    }
+
+    /// How elections go.
+    pub fn election(&self) -> ElectionOptions {
+        ElectionOptions {
+            notification_interval_ms_min: 100,
+            notification_interval_ms_max: 1_600,
+            reconfig_enabled: false,
+            multi_address: false,
+        }
+    }
+
+    /// How an engine works.
+    pub fn engine(&self, seed: u64) -> EngineOptions {
+        EngineOptions {
+            tick_time_ms: TICK_MS as i32,
+            prep: PrepOptions { limits: PrepLimits::default(), max_buffer_bytes: FRAME_BYTES_MAX },
+            sync: SnapshotPolicy {
+                snap_count: self.snap_count,
+                snap_bytes: None,
+                flush_delay_ms: self.flush_delay_ms,
+                poll_ms: self.flush_delay_ms,
+                batch_max: 1_000,
+            },
+            containers: ContainerOptions {
+                check_interval_ms: 60_000,
+                per_minute_max: 10_000,
+                never_used_ms_max: 0,
+            },
+            throttle: RequestThrottleOptions::default(),
+            seed,
+        }
+    }
+}

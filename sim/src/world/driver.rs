@@ -1,0 +1,407 @@
+//! The second driver: it gives an engine its inputs and carries out its effects as
+//! `gamekeeper::server::driver` and `ensemble` do, strictly in their order, with a simulated disk
+//! and network. Nothing else of a process goes on while it waits for its disk, but connections are
+//! read and reads are answered, as by the threads of the shell.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use gamekeeper::auth::{AuthOptions, ProviderRegistry};
+use gamekeeper::engine::{Effect, Engine, EnsembleOptions, Input};
+use gamekeeper::mutation::{self, Mutation};
+use gamekeeper::processor::{ServerMode, ServerState};
+use gamekeeper::proto::{Millis, Packet, PacketType, Sid};
+use gamekeeper::quorum::{Configs, LearnerCnxn, QuorumEffect, ReconfigRules};
+
+use super::World;
+use super::process::{AfterDisk, Connecting, Process};
+use crate::database;
+use crate::disk::{DiskError, Pending};
+use crate::plan::{FRAME_BYTES_MAX, INIT_LIMIT_MS, SYNC_LIMIT_MS};
+use crate::queue::{Event, MS, ProcessId, SECOND, Time};
+use crate::violation::Violation;
+
+/// Longest time the loop sleeps, in milliseconds, as in the driver of the server.
+const SLEEP_MS_MAX: Millis = 500;
+
+/// The same while others take over, in milliseconds.
+const RETIRING_SLEEP_MS_MAX: Millis = 5;
+
+/// How long a process takes to look into its mailbox.
+const WAKE: Time = 30;
+
+impl World {
+    /// Starts a server's process: it restores its database and looks for a leader.
+    pub(super) fn start(&mut self, index: usize) {
+        let now = self.queue.now();
+        let id = ProcessId { server: index, life: self.servers[index].lives };
+        let server = &mut self.servers[index];
+        assert!(server.process.is_none(), "one process at a time");
+        server.starts = false;
+        server.lives += 1;
+        server.disk.read_at_start();
+        let database = match database::restore(&server.disk) {
+            Ok(database) => database,
+            Err(reason) => {
+                let text = format!("server {index} cannot read what it wrote: {reason}");
+                return self.judge(Err(Violation::new("restart", text)));
+            }
+        };
+        let last = database.tree.last_processed();
+        let (accepted_epoch, current_epoch) = server.disk.epochs();
+        if !server.disk.are_epochs_sound(last) {
+            let text = format!(
+                "server {index} refuses to start: it has accepted epoch {accepted_epoch}, taken \
+                 part in {current_epoch}, and its last transaction is 0x{last}"
+            );
+            return self.judge(Err(Violation::new("restart", text)));
+        }
+        if server.disk.snapshots().is_empty() {
+            let (zxid, file) = database::snapshot(&database);
+            // A disk that fails already will say so again.
+            let _ = server.disk.add_snapshot(zxid, file);
+        }
+        let auth = ProviderRegistry::new(AuthOptions::default());
+        let state = Arc::new(ServerState::new(database, auth, FRAME_BYTES_MAX));
+        let ensemble = EnsembleOptions {
+            my_id: Sid(index as i64 + 1),
+            configs: Configs::new(self.verifier.clone(), None, false),
+            rules: ReconfigRules { standalone_enabled: true, multi_address: false },
+            init_limit_ms: INIT_LIMIT_MS,
+            sync_limit_ms: SYNC_LIMIT_MS,
+            election: self.plan.election(),
+            member: self.plan.member(),
+            accepted_epoch,
+            current_epoch,
+        };
+        let options = self.plan.engine(server.random.u64(..));
+        let mut effects = Vec::new();
+        let clock = server.clock(now);
+        let engine = Engine::member(state.clone(), ensemble, options, clock, &mut effects);
+        server.process = Some(Process::new(id, engine, state, effects, now));
+        self.note(format_args!(
+            "server {index} starts with 0x{last}, epochs {accepted_epoch} and {current_epoch}"
+        ));
+        self.wake(id, WAKE);
+    }
+
+    /// The process, if it still runs.
+    pub(super) fn process(&mut self, id: ProcessId) -> Option<&mut Process> {
+        self.servers[id.server].process.as_mut().filter(|process| process.id == id)
+    }
+
+    /// Leaves an input in a process's mailbox.
+    pub(super) fn post(&mut self, id: ProcessId, input: Input) {
+        if let Some(process) = self.process(id) {
+            process.mailbox.push_back(input);
+            self.wake(id, WAKE);
+        }
+    }
+
+    /// Has a process look into its mailbox in a while.
+    fn wake(&mut self, id: ProcessId, delay: Time) {
+        let now = self.queue.now();
+        let Some(process) = self.process(id) else { return };
+        let at = (now + delay).max(process.paused_until);
+        if process.wakes_at.is_none_or(|planned| planned > at) {
+            process.wakes_at = Some(at);
+            self.queue.at(at, Event::Step(id));
+        }
+    }
+
+    /// A process looks into its mailbox.
+    pub(super) fn on_step(&mut self, id: ProcessId) {
+        let now = self.queue.now();
+        let Some(process) = self.process(id) else { return };
+        if process.wakes_at != Some(now) {
+            return;
+        }
+        process.wakes_at = None;
+        if process.paused_until > now {
+            return self.wake(id, 0);
+        }
+        if process.after_disk.is_none() {
+            process.has_rested = false;
+            self.go_on(id);
+        }
+    }
+
+    /// What a process wrote is durable.
+    pub(super) fn on_disk_done(&mut self, id: ProcessId) {
+        let now = self.queue.now();
+        let Some(process) = self.process(id) else { return };
+        if process.paused_until > now {
+            let until = process.paused_until;
+            return self.queue.at(until, Event::DiskDone(id));
+        }
+        let after = process.after_disk.take().expect("it waits for the disk");
+        let server = &mut self.servers[id.server];
+        if let Some(error) = server.disk.error
+            && !mutation::is_on(Mutation::GoOnAfterFullDisk)
+        {
+            return self.fail(id, error);
+        }
+        if server.disk.is_writing() {
+            server.disk.finish();
+        }
+        let clock = server.clock(now);
+        let process = server.process.as_mut().expect("it was just there");
+        match after {
+            AfterDisk::Flushed(zxid) => {
+                process.engine.step(clock, Input::Flushed(zxid), &mut process.more);
+            }
+            AfterDisk::Nothing => {}
+            AfterDisk::Reload => match database::restore(&server.disk) {
+                Ok(restored) => *process.state.database.write() = restored,
+                Err(reason) => {
+                    let text = format!("server {} cannot read what it cut: {reason}", id.server);
+                    return self.judge(Err(Violation::new("restart", text)));
+                }
+            },
+            AfterDisk::Serve(database) => *process.state.database.write() = *database,
+        }
+        self.observe(id);
+        self.go_on(id);
+    }
+
+    /// The loop of the driver, until there is nothing to do or the disk is waited for.
+    fn go_on(&mut self, id: ProcessId) {
+        let now = self.queue.now();
+        loop {
+            let clock = self.servers[id.server].clock(now);
+            let Some(process) = self.process(id) else { return };
+            if process.after_disk.is_some() {
+                return;
+            }
+            if let Some(effect) = process.effects.pop_front() {
+                self.carry_out(id, effect);
+            } else if !process.more.is_empty() {
+                process.effects.extend(process.more.drain(..));
+            } else if let Some(input) = process.inputs.pop_front() {
+                process.engine.step(clock, input, &mut process.more);
+                self.observe(id);
+            } else if !process.has_rested {
+                process.has_rested = process.mailbox.is_empty();
+                if process.has_rested {
+                    process.engine.rest(clock, &mut process.more);
+                    self.observe(id);
+                } else {
+                    std::mem::swap(&mut process.inputs, &mut process.mailbox);
+                }
+            } else if process.is_retiring && process.engine.may_stop() {
+                return self.end_process(id);
+            } else {
+                let longest =
+                    if process.is_retiring { RETIRING_SLEEP_MS_MAX } else { SLEEP_MS_MAX };
+                let wait = (process.engine.deadline() - clock.monotonic).clamp(0, longest);
+                return self.wake(id, wait as Time * MS);
+            }
+            if self.violation.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, id: ProcessId, effect: Effect) {
+        match effect {
+            Effect::Append { batch, .. } => {
+                let server = &mut self.servers[id.server];
+                let process = server.process.as_ref().expect("it carries out its effects");
+                if process.state.mode() == ServerMode::Leader {
+                    let entries = batch.entry_ranges().map(|(zxid, at)| (zxid, &batch.bytes()[at]));
+                    let verdict = self.oracle.broadcast(id.server, entries);
+                    if verdict.is_err() {
+                        return self.judge(verdict);
+                    }
+                }
+                if let Err(error) = server.disk.append(&batch)
+                    && !mutation::is_on(Mutation::GoOnAfterFullDisk)
+                {
+                    return self.fail(id, error);
+                }
+                let zxid = batch.last_zxid().expect("a batch holds something");
+                self.write(id, Pending::Flush, AfterDisk::Flushed(zxid));
+            }
+            Effect::TruncateLog { to, reload } => {
+                if !self.servers[id.server].disk.can_truncate(to) {
+                    return self.cannot_truncate(id, to);
+                }
+                self.note(format_args!("server {} cuts its log at 0x{to}", id.server));
+                let after = if reload { AfterDisk::Reload } else { AfterDisk::Nothing };
+                self.write(id, Pending::Truncate(to), after);
+            }
+            Effect::InstallSnapshot { database } => {
+                let (zxid, file) = database::snapshot(&database);
+                self.note(format_args!("server {} installs the snapshot 0x{zxid}", id.server));
+                let process = self.process(id).expect("it carries out its effects");
+                let history = std::mem::take(&mut process.received);
+                let pending = Pending::Install(zxid, file, history);
+                self.write(id, pending, AfterDisk::Serve(database));
+            }
+            Effect::StoreDatabase => unreachable!("every server here writes its log"),
+            Effect::Quorum(effect) => self.carry_out_quorum(id, effect),
+            Effect::Exit(reason) => {
+                self.note(format_args!("server {} exits: {reason}", id.server));
+                self.end_process(id);
+            }
+            // A model of the log knows no files.
+            Effect::RollLog => {}
+            Effect::TakeSnapshot => self.take_snapshot(id),
+            Effect::Flush(cnxn) => self.flush_client(&cnxn),
+            Effect::Resume(cnxn) => self.resume_client(&cnxn),
+        }
+    }
+
+    fn carry_out_quorum(&mut self, id: ProcessId, effect: QuorumEffect) {
+        match effect {
+            QuorumEffect::Send(cnxn, packets) => {
+                cnxn.outbox().push(packets);
+                self.flush_learner(id, &cnxn);
+            }
+            QuorumEffect::Close(cnxn) => {
+                cnxn.outbox().close();
+                self.flush_learner(id, &cnxn);
+            }
+            QuorumEffect::ReadTimeout(cnxn, limit_ms) => {
+                self.set_read_timeout(id, &cnxn, limit_ms);
+            }
+            QuorumEffect::SetAcceptedEpoch(epoch) => {
+                self.write(id, Pending::AcceptedEpoch(epoch), AfterDisk::Nothing);
+            }
+            QuorumEffect::SetCurrentEpoch(epoch) => {
+                self.write(id, Pending::CurrentEpoch(epoch), AfterDisk::Nothing);
+            }
+            // Members do not change here: what is stored is what every start is given.
+            QuorumEffect::StoreConfigs(_) => {}
+            // Followers serve no observers here.
+            QuorumEffect::ListenForObservers(_) => {}
+            QuorumEffect::Listen => self.set_listening(id, true),
+            QuorumEffect::StopListening => self.set_listening(id, false),
+            QuorumEffect::Connect { id: connect_id, leader, .. } => {
+                self.cancel_connect(id);
+                let attempt = self.number();
+                let leader = (leader.0 - 1) as usize;
+                let connecting = Connecting { id: connect_id, attempt, leader, tries: 0 };
+                let process = self.process(id).expect("it carries out its effects");
+                process.connecting = Some(connecting);
+                let delay = self.delay();
+                self.queue.after(delay, Event::Connect(id, attempt));
+            }
+            QuorumEffect::CancelConnect => self.cancel_connect(id),
+            QuorumEffect::SendSnapshot(cnxn) => self.send_snapshot(id, &cnxn),
+            QuorumEffect::FindHistory { cnxn, last, up_to } => {
+                self.find_history(id, &cnxn, last, up_to);
+            }
+            QuorumEffect::SendHistory { cnxn, after, up_to } => {
+                self.send_history(id, &cnxn, after, up_to);
+            }
+            QuorumEffect::SendElection { to, message } => self.send_vote(id, to, message),
+            QuorumEffect::StopElection => {
+                let process = self.process(id).expect("it carries out its effects");
+                process.takes_votes = false;
+            }
+        }
+    }
+
+    /// Begins to write something; the process goes on when it is durable.
+    fn write(&mut self, id: ProcessId, pending: Pending, after: AfterDisk) {
+        let server = &mut self.servers[id.server];
+        if let Err(error) = server.disk.begin(pending)
+            && !mutation::is_on(Mutation::GoOnAfterFullDisk)
+        {
+            return self.fail(id, error);
+        }
+        let longest = self.plan.flush * server.disk_slowness;
+        let delay = 20 + server.random.u64(..longest);
+        let process = server.process.as_mut().expect("it carries out its effects");
+        process.after_disk = Some(after);
+        self.queue.after(delay, Event::DiskDone(id));
+    }
+
+    /// The disk cannot be written: clients are told by the end of their connections, and the
+    /// process ends.
+    fn fail(&mut self, id: ProcessId, error: DiskError) {
+        self.note(format_args!("server {} cannot write: {error:?}", id.server));
+        let now = self.queue.now();
+        let server = &mut self.servers[id.server];
+        let clock = server.clock(now);
+        let process = server.process.as_mut().expect("it writes");
+        let mut effects = Vec::new();
+        process.engine.step(clock, Input::LogFailed, &mut effects);
+        for effect in effects {
+            if let Effect::Flush(cnxn) = effect {
+                self.flush_client(&cnxn);
+            }
+        }
+        self.end_process(id);
+    }
+
+    /// A server's process is told to stop, and hands over what it does first.
+    pub(super) fn retire_process(&mut self, index: usize) {
+        if let Some(process) = &mut self.servers[index].process
+            && !process.is_retiring
+        {
+            process.is_retiring = true;
+            let id = process.id;
+            self.note(format_args!("server {index} is told to stop"));
+            self.post(id, Input::Retire);
+        }
+    }
+
+    /// The process ends by itself and is started again after a while.
+    pub(super) fn end_process(&mut self, id: ProcessId) {
+        self.stop(id.server, false);
+        let delay = self.random.u64(SECOND / 10..2 * SECOND);
+        self.plan_start(id.server, delay);
+    }
+
+    /// A server's process is gone, and with it, if the power is lost, what was not durable.
+    pub(super) fn stop(&mut self, index: usize, is_power_lost: bool) {
+        let server = &mut self.servers[index];
+        let Some(process) = server.process.take() else { return };
+        if is_power_lost {
+            server.disk.lose_power(&mut server.random);
+        } else {
+            server.disk.kill(&mut server.random);
+        }
+        let what = if is_power_lost { "loses power" } else { "stops" };
+        self.note(format_args!("server {index} {what}"));
+        self.oracle.stopped(index);
+        self.close_streams_of(process.id);
+        self.close_links_of(process.id);
+    }
+
+    /// Has a server start in a while.
+    pub(super) fn plan_start(&mut self, index: usize, delay: Time) {
+        let server = &mut self.servers[index];
+        if server.process.is_none() && !server.starts {
+            server.starts = true;
+            self.queue.after(delay, Event::Start(index));
+        }
+    }
+
+    /// Holds what a process has just done against the invariants.
+    fn observe(&mut self, id: ProcessId) {
+        let server = &self.servers[id.server];
+        let Some(process) = &server.process else { return };
+        let seen = (process.state.mode(), process.state.database.read().tree.last_processed());
+        if seen == process.seen {
+            return;
+        }
+        let before = process.seen;
+        let verdict = self.oracle.observe(id.server, before, seen, &self.servers);
+        let process = self.process(id).expect("it was just there");
+        process.seen = seen;
+        if before.0 != seen.0 {
+            self.note(format_args!("server {} is {} at 0x{}", id.server, seen.0.name(), seen.1));
+        }
+        self.judge(verdict);
+    }
+}
+
+/// Queues a packet without a body.
+pub(super) fn push_packet(cnxn: &LearnerCnxn, kind: PacketType, zxid: gamekeeper::proto::Zxid) {
+    let mut packet = BytesMut::new();
+    Packet::bare(kind, zxid).encode(&mut packet);
+    cnxn.outbox().push(packet.freeze());
+}

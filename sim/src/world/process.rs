@@ -1,0 +1,179 @@
+//! A server: its disk, its clock, and the process that runs on it now.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use fastrand::Rng;
+use gamekeeper::engine::{Effect, Engine, Input, Now};
+use gamekeeper::processor::{ServerMode, ServerState, ZkDatabase};
+use gamekeeper::proto::{Millis, Zxid};
+use gamekeeper::quorum::{ConnectId, LearnerCnxnId};
+
+use super::learner_cnxn::SyncJob;
+use crate::database::Walk;
+use crate::disk::{Disk, Record};
+use crate::queue::{End, MS, ProcessId, Time};
+
+/// The wall clock of every server when the simulation begins, in milliseconds since 1970.
+const WALL_START_MS: Millis = 1_700_000_000_000;
+
+/// A server of the ensemble.
+pub struct Server {
+    /// What stays when the process ends.
+    pub disk: Disk,
+    /// The process, if one runs.
+    pub process: Option<Process>,
+    /// How often one was started.
+    pub lives: u32,
+    /// How far the wall clock is off, in milliseconds.
+    pub clock_skew_ms: Millis,
+    /// How much slower the disk is than in quiet times.
+    pub disk_slowness: u64,
+    /// Whether a start is planned.
+    pub starts: bool,
+    /// Chance of this server.
+    pub random: Rng,
+}
+
+/// What a process waits for its disk for.
+pub enum AfterDisk {
+    /// It tells the engine that this is flushed.
+    Flushed(Zxid),
+    /// It goes on.
+    Nothing,
+    /// It reads its database anew.
+    Reload,
+    /// It serves from this database.
+    Serve(Box<ZkDatabase>),
+}
+
+/// An attempt to connect to a leader.
+pub struct Connecting {
+    /// The engine's number of it.
+    pub id: ConnectId,
+    /// Ours.
+    pub attempt: u64,
+    /// Whom to.
+    pub leader: usize,
+    /// Tries so far.
+    pub tries: u32,
+}
+
+/// A running process: an engine, and the shell's part around it.
+pub struct Process {
+    /// Which one.
+    pub id: ProcessId,
+    /// The engine.
+    pub engine: Engine,
+    /// What it shares with those who read.
+    pub state: Arc<ServerState>,
+    /// Inputs that wait.
+    pub mailbox: VecDeque<Input>,
+    /// Inputs taken from there.
+    pub inputs: VecDeque<Input>,
+    /// Effects to be carried out.
+    pub effects: VecDeque<Effect>,
+    /// What comes after them.
+    pub more: Vec<Effect>,
+    /// Whether the engine has rested since it last had inputs.
+    pub has_rested: bool,
+    /// What the process waits for the disk for.
+    pub after_disk: Option<AfterDisk>,
+    /// When it looks into its mailbox next.
+    pub wakes_at: Option<Time>,
+    /// Whether it was told to stop.
+    pub is_retiring: bool,
+    /// Whether its election port is open.
+    pub takes_votes: bool,
+    /// Until when it gets no processor time.
+    pub paused_until: Time,
+    /// When it was started.
+    pub started: Time,
+    /// Whether learners may connect.
+    pub is_listening: bool,
+    /// The attempt to connect to a leader.
+    pub connecting: Option<Connecting>,
+    /// The connection that came of it.
+    pub wanted: Option<LearnerCnxnId>,
+    /// Which connection is which end of which stream.
+    pub cnxns: BTreeMap<LearnerCnxnId, (u64, End)>,
+    /// What learners are being sent.
+    pub syncs: BTreeMap<u64, SyncJob>,
+    /// The snapshot being taken.
+    pub snapshot: Option<Walk>,
+    /// The history that the snapshot stands for which was received last.
+    pub received: Vec<Record>,
+    /// Mode and last transaction as they were last seen.
+    pub seen: (ServerMode, Zxid),
+    next_cnxn: u64,
+}
+
+impl Server {
+    /// A server that has never run.
+    pub fn new(random: Rng) -> Self {
+        Self {
+            disk: Disk::default(),
+            process: None,
+            lives: 0,
+            clock_skew_ms: 0,
+            disk_slowness: 1,
+            starts: true,
+            random,
+        }
+    }
+
+    /// The time as this server's process knows it.
+    pub fn clock(&self, now: Time) -> Now {
+        let started = self.process.as_ref().map_or(now, |process| process.started);
+        let monotonic = ((now - started) / MS) as Millis;
+        Now { monotonic, wall: WALL_START_MS + (now / MS) as Millis + self.clock_skew_ms }
+    }
+}
+
+impl Process {
+    /// A process with a new engine, and what the engine wanted done when it was made.
+    pub fn new(
+        id: ProcessId,
+        engine: Engine,
+        state: Arc<ServerState>,
+        effects: Vec<Effect>,
+        started: Time,
+    ) -> Self {
+        Self {
+            id,
+            engine,
+            state,
+            mailbox: VecDeque::new(),
+            inputs: VecDeque::new(),
+            effects: effects.into(),
+            more: Vec::new(),
+            has_rested: true,
+            after_disk: None,
+            wakes_at: None,
+            is_retiring: false,
+            takes_votes: true,
+            paused_until: 0,
+            started,
+            is_listening: false,
+            connecting: None,
+            wanted: None,
+            cnxns: BTreeMap::new(),
+            syncs: BTreeMap::new(),
+            snapshot: None,
+            received: Vec::new(),
+            seen: (ServerMode::NotServing, Zxid(-1)),
+            next_cnxn: 0,
+        }
+    }
+
+    /// The number of a new connection.
+    pub fn next_cnxn(&mut self) -> LearnerCnxnId {
+        self.next_cnxn += 1;
+        LearnerCnxnId(self.next_cnxn)
+    }
+
+    /// Whether clients are served.
+    pub fn is_serving(&self) -> bool {
+        self.state.mode() != ServerMode::NotServing
+    }
+}

@@ -1,0 +1,235 @@
+//! What a learner's clients wait for (`CommitProcessor`, with the queue of
+//! `FollowerZooKeeperServer.pendingTxns`): a learner sends writes to the leader and gets them back
+//! as commits, in an order that only the leader knows. Here a commit finds the request it answers,
+//! and the reads that waited behind it.
+//!
+//! Invariants:
+//! 1. Requests of a session are answered in their order: whatever follows a write that is not
+//!    committed, or a sync that is not answered, waits.
+//! 2. Requests of different sessions do not wait for each other.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::HashMap;
+
+use super::{FinalRequestProcessor, Pending};
+use crate::auth::Identity;
+use crate::proto::{ErrorCode, Millis, OpCode, SessionId, TxnBody, TxnEntry, Xid, Zxid};
+use crate::session::{Arrival, ClientCnxn};
+
+/// A transaction that was proposed, as the commit that follows it needs to know it.
+#[derive(Debug)]
+pub struct Committed {
+    zxid: Zxid,
+    entry: Range<usize>,
+    session: SessionId,
+    xid: Xid,
+    op: OpCode,
+    error: Option<ErrorCode>,
+}
+
+/// A request of a client of this server.
+enum Waiting {
+    /// Sent to the leader; its transaction will come back. If that is an error, the client is told
+    /// `refusal` if there is one: why this server knows it to be.
+    Write { cnxn: Arc<ClientCnxn>, arrival: Arrival, refusal: Option<ErrorCode> },
+    /// A local session that becomes a global one; its transaction will come back.
+    Upgrade,
+    /// Sent to the leader; it will answer.
+    Sync(WaitingRead),
+    /// Behind one of the above.
+    Read(WaitingRead),
+    /// The end of a local session, behind one of the above.
+    CloseLocal { cnxn: Option<Arc<ClientCnxn>>, arrival: Arrival },
+}
+
+struct WaitingRead {
+    cnxn: Arc<ClientCnxn>,
+    identities: Arc<[Identity]>,
+    arrival: Arrival,
+    body: Bytes,
+}
+
+impl From<WaitingRead> for Pending {
+    fn from(read: WaitingRead) -> Self {
+        let WaitingRead { cnxn, identities, arrival, body } = read;
+        Pending::Read { cnxn, identities, arrival, body }
+    }
+}
+
+/// The processor.
+#[derive(Default)]
+pub struct CommitProcessor {
+    sessions: HashMap<SessionId, VecDeque<Waiting>>,
+    /// Sessions with a sync the leader has not answered, in the order of their requests.
+    syncs: VecDeque<SessionId>,
+    /// Transactions proposed and not committed.
+    proposed: VecDeque<Committed>,
+}
+
+impl CommitProcessor {
+    /// A transaction was proposed and stands there in the batch being gathered.
+    pub fn propose(&mut self, entry: &TxnEntry<'_>, range: Range<usize>) {
+        let header = &entry.header;
+        let (op, error) = match &entry.body {
+            TxnBody::Error(txn) => {
+                let error = ErrorCode::from_code(txn.err).unwrap_or(ErrorCode::MarshallingError);
+                (OpCode::Error, Some(error))
+            }
+            _ => (OpCode::from_code(header.kind).unwrap_or(OpCode::Error), None),
+        };
+        self.proposed.push_back(Committed {
+            zxid: entry.zxid(),
+            entry: range,
+            session: SessionId(header.client_id),
+            xid: header.cxid,
+            op,
+            error,
+        });
+    }
+
+    /// A write of a client was sent to the leader; `refusal` is what the client is told if the
+    /// leader refuses it, in the place of the leader's reason.
+    pub fn write(
+        &mut self,
+        session: SessionId,
+        cnxn: Arc<ClientCnxn>,
+        arrival: Arrival,
+        refusal: Option<ErrorCode>,
+    ) {
+        let write = Waiting::Write { cnxn, arrival, refusal };
+        self.sessions.entry(session).or_default().push_back(write);
+    }
+
+    /// The leader was asked to create a session that was local.
+    pub fn upgrade(&mut self, session: SessionId) {
+        self.sessions.entry(session).or_default().push_back(Waiting::Upgrade);
+    }
+
+    /// A local session ends, once everything before is answered.
+    pub fn close_local(
+        &mut self,
+        session: SessionId,
+        cnxn: Option<Arc<ClientCnxn>>,
+        arrival: Arrival,
+        last: &mut FinalRequestProcessor,
+    ) {
+        match self.sessions.get_mut(&session) {
+            Some(waiting) => waiting.push_back(Waiting::CloseLocal { cnxn, arrival }),
+            None => last.push(Pending::CloseLocal { session, cnxn, arrival }),
+        }
+    }
+
+    /// A sync of a client was sent to the leader.
+    pub fn sync(
+        &mut self,
+        session: SessionId,
+        cnxn: Arc<ClientCnxn>,
+        identities: Arc<[Identity]>,
+        arrival: Arrival,
+        body: Bytes,
+    ) {
+        let sync = WaitingRead { cnxn, identities, arrival, body };
+        self.sessions.entry(session).or_default().push_back(Waiting::Sync(sync));
+        self.syncs.push_back(session);
+    }
+
+    /// A read behind others of its session; it goes on at once if nothing is before it.
+    pub fn read(
+        &mut self,
+        session: SessionId,
+        cnxn: Arc<ClientCnxn>,
+        identities: Arc<[Identity]>,
+        arrival: Arrival,
+        body: Bytes,
+        last: &mut FinalRequestProcessor,
+    ) {
+        let read = WaitingRead { cnxn, identities, arrival, body };
+        match self.sessions.get_mut(&session) {
+            Some(waiting) => waiting.push_back(Waiting::Read(read)),
+            None => last.push(read.into()),
+        }
+    }
+
+    /// The transaction `zxid`, the oldest proposed one, is committed.
+    ///
+    /// # Panics
+    /// If it is not: whoever takes packets from the leader has checked.
+    pub fn commit(&mut self, zxid: Zxid, now: Millis, last: &mut FinalRequestProcessor) {
+        let committed = self.proposed.pop_front().expect("a commit follows its proposal");
+        assert_eq!(committed.zxid, zxid, "commits come in the order of proposals");
+        let Committed { entry, session, xid, op, error, .. } = committed;
+        let is_ours = match self.sessions.get(&session).and_then(VecDeque::front) {
+            Some(Waiting::Write { arrival, .. }) => arrival.xid == xid,
+            Some(Waiting::Upgrade) => op == OpCode::CreateSession,
+            _ => false,
+        };
+        if !is_ours {
+            let arrival = Arrival { xid, op, at: now };
+            last.push(Pending::Txn { zxid, entry, cnxn: None, session, arrival, error });
+            return;
+        }
+        let waiting = self.sessions.get_mut(&session).expect("it was just there");
+        let (cnxn, arrival, error) = match waiting.pop_front() {
+            Some(Waiting::Write { cnxn, arrival, refusal }) => {
+                (Some(cnxn), arrival, error.map(|error| refusal.unwrap_or(error)))
+            }
+            _ => (None, Arrival { xid, op, at: now }, error),
+        };
+        last.push(Pending::Txn { zxid, entry, cnxn, session, arrival, error });
+        self.go_on(session, last);
+    }
+
+    /// The leader has answered the oldest sync. False if there is none.
+    pub fn synced(&mut self, last: &mut FinalRequestProcessor) -> bool {
+        let Some(session) = self.syncs.pop_front() else { return false };
+        let Some(waiting) = self.sessions.get_mut(&session) else { return true };
+        // A sync that is behind a write of its own session is answered behind it: the leader has
+        // answered both, the write as a commit that came before.
+        if let Some(at) = waiting.iter().position(|waiting| matches!(waiting, Waiting::Sync(_)))
+            && let Some(Waiting::Sync(sync)) = waiting.remove(at)
+        {
+            if at == 0 {
+                last.push(sync.into());
+            } else {
+                waiting.insert(at, Waiting::Read(sync));
+            }
+        }
+        self.go_on(session, last);
+        true
+    }
+
+    /// The requests that wait, when there will be no answer.
+    pub fn abandon(&mut self) -> impl Iterator<Item = (Arc<ClientCnxn>, Arrival)> {
+        self.syncs.clear();
+        self.proposed.clear();
+        let waiting = self.sessions.drain().flat_map(|(_, waiting)| waiting);
+        waiting.filter_map(|waiting| match waiting {
+            Waiting::Write { cnxn, arrival, .. } => Some((cnxn, arrival)),
+            Waiting::CloseLocal { cnxn, arrival } => Some((cnxn?, arrival)),
+            Waiting::Upgrade => None,
+            Waiting::Sync(read) | Waiting::Read(read) => Some((read.cnxn, read.arrival)),
+        })
+    }
+
+    /// Lets a session's reads go on up to the next write or sync.
+    fn go_on(&mut self, session: SessionId, last: &mut FinalRequestProcessor) {
+        let Some(waiting) = self.sessions.get_mut(&session) else { return };
+        while let Some(next) = waiting.pop_front() {
+            match next {
+                Waiting::Read(read) => last.push(read.into()),
+                Waiting::CloseLocal { cnxn, arrival } => {
+                    last.push(Pending::CloseLocal { session, cnxn, arrival });
+                }
+                other => {
+                    waiting.push_front(other);
+                    return;
+                }
+            }
+        }
+        self.sessions.remove(&session);
+    }
+}
