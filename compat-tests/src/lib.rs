@@ -5,10 +5,17 @@
 
 pub mod cache;
 pub mod differential;
+pub mod ensemble;
 pub mod fill;
+pub mod history;
+pub mod machine;
 pub mod program;
 pub mod raw_client;
+pub mod reconfig;
+mod rng;
+pub mod scenario;
 pub mod server;
+pub mod session_script;
 pub mod transcript;
 pub mod tree_dump;
 pub mod wire;

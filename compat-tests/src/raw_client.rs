@@ -28,6 +28,7 @@ pub mod op {
     pub const CHECK: i32 = 13;
     pub const MULTI: i32 = 14;
     pub const CREATE2: i32 = 15;
+    pub const RECONFIG: i32 = 16;
     pub const CREATE_CONTAINER: i32 = 19;
     pub const CREATE_TTL: i32 = 21;
     pub const AUTH: i32 = 100;
@@ -123,9 +124,42 @@ impl RawClient {
 
     /// Goes on with a session; the error kind is `ConnectionRefused` when the session is gone.
     pub fn resume(address: SocketAddr, session: &Session, last_zxid: i64) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::resume_within(address, session, last_zxid, ANSWER_LIMIT)
+    }
+
+    /// [`Self::resume`] where the connection and each answer may take so long, for servers that may
+    /// be frozen or cut off. A session with id 0 is a new one.
+    pub fn resume_within(
+        address: SocketAddr,
+        session: &Session,
+        last_zxid: i64,
+        limit: Duration,
+    ) -> io::Result<Self> {
+        let (mut client, frame) = Self::ask(address, session, last_zxid, false, limit)?;
+        let answer = ConnectResponse::from_bytes(&frame).map_err(io::Error::other)?;
+        if answer.time_out <= 0 {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the session is gone"));
+        }
+        client.session = Session {
+            id: answer.session_id,
+            password: answer.passwd.unwrap_or_default().to_vec(),
+            timeout_ms: answer.time_out,
+        };
+        Ok(client)
+    }
+
+    /// Asks for a session, of a server that takes no writes if `read_only`; gives the answer's
+    /// frame as it came.
+    pub fn ask(
+        address: SocketAddr,
+        session: &Session,
+        last_zxid: i64,
+        read_only: bool,
+        limit: Duration,
+    ) -> io::Result<(Self, Vec<u8>)> {
+        let stream = TcpStream::connect_timeout(&address, limit)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
         let mut client = Self {
             input: BufReader::with_capacity(1 << 16, stream),
             output: Vec::new(),
@@ -140,22 +174,18 @@ impl RawClient {
                 time_out: session.timeout_ms,
                 session_id: session.id,
                 passwd: Some(&session.password),
-                read_only: false,
+                read_only,
             }
             .write(out);
         });
         client.flush()?;
         let frame = client.read_frame()?;
-        let answer = ConnectResponse::from_bytes(&frame).map_err(io::Error::other)?;
-        if answer.time_out <= 0 {
-            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the session is gone"));
-        }
-        client.session = Session {
-            id: answer.session_id,
-            password: answer.passwd.unwrap_or_default().to_vec(),
-            timeout_ms: answer.time_out,
-        };
-        Ok(client)
+        Ok((client, frame))
+    }
+
+    /// Changes how long an answer may take.
+    pub fn set_answer_limit(&mut self, limit: Duration) -> io::Result<()> {
+        self.input.get_ref().set_read_timeout(Some(limit))
     }
 
     /// The session.

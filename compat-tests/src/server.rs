@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,15 +58,18 @@ impl ServerUnderTest {
     /// The server that `COMPAT_SERVER` names (`gamekeeper`, `apache-3.9.3`, ...), else this one.
     pub fn from_env() -> Self {
         let Ok(name) = std::env::var("COMPAT_SERVER") else { return Self::Gamekeeper };
-        let all = APACHE_RELEASES.map(Self::Apache).into_iter().chain([Self::Gamekeeper]);
-        all.clone().find(|server| server.to_string() == name).unwrap_or_else(|| {
-            let names: Vec<String> = all.map(|server| server.to_string()).collect();
-            panic!("COMPAT_SERVER={name} is none of {}", names.join(", "))
-        })
+        name.parse().unwrap_or_else(|e| panic!("COMPAT_SERVER: {e}"))
     }
 
     /// Starts it on `home` and waits until it serves.
     pub fn start(self, home: Home) -> Server {
+        let mut server = self.launch(home);
+        server.wait_until_serving();
+        server
+    }
+
+    /// Starts it on `home`: a member of an ensemble serves only when enough others do.
+    pub fn launch(self, home: Home) -> Server {
         let config = home.write_config();
         let mut command = match self {
             Self::Apache(version) => {
@@ -84,15 +88,27 @@ impl ServerUnderTest {
         let process = command
             .arg(config)
             .env("SERVER_JVMFLAGS", home.jvm_flags.join(" "))
+            .envs(home.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(home.dir())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .spawn()
             .unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
-        let mut server = Server { kind: self, process, home: Some(home) };
-        server.wait_until_serving();
-        server
+        Server { kind: self, process, home: Some(home) }
+    }
+}
+
+impl FromStr for ServerUnderTest {
+    type Err = String;
+
+    /// `gamekeeper`, `ours` or the name of one of [`APACHE_RELEASES`], such as `apache-3.9.3`.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let name = if name == "ours" { "gamekeeper" } else { name };
+        let mut all = APACHE_RELEASES.map(Self::Apache).into_iter().chain([Self::Gamekeeper]);
+        let names: Vec<String> = all.clone().map(|server| server.to_string()).collect();
+        all.find(|server| server.to_string() == name)
+            .ok_or_else(|| format!("{name} is none of {}", names.join(", ")))
     }
 }
 
@@ -124,22 +140,60 @@ pub struct Home {
     port: u16,
     config: Vec<String>,
     jvm_flags: Vec<String>,
+    variables: Vec<(String, String)>,
+    is_config_its_own: bool,
 }
 
 impl Home {
     /// An empty data directory; `config` holds lines of zoo.cfg beyond the usual ones.
     pub fn new(config: &[&str]) -> Self {
+        Self::at_port(free_port(), config.iter().map(|line| line.to_string()).collect())
+    }
+
+    /// [`Self::new`] for a server whose clients connect to this port. A line of `config` stands in
+    /// for a usual line with the same key.
+    pub fn at_port(port: u16, config: Vec<String>) -> Self {
         // /tmp may be memory; the log's flushes should meet a disk.
         let parent = target_dir().join("compat-homes");
         fs::create_dir_all(&parent).expect("a folder for data directories");
         let dir = tempfile::Builder::new().prefix("home-").tempdir_in(parent);
-        let config = config.iter().map(|line| line.to_string()).collect();
         Self {
             dir: Some(dir.expect("a data directory")),
-            port: free_port(),
+            port,
             config,
             jvm_flags: Vec::new(),
+            variables: Vec::new(),
+            is_config_its_own: false,
         }
+    }
+
+    /// Leaves zoo.cfg as its servers leave it, once it is written.
+    pub fn keep_config(mut self) -> Self {
+        self.is_config_its_own = true;
+        self
+    }
+
+    /// Clients of its servers connect to this port from now on.
+    pub fn set_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
+    /// Writes `data/myid`.
+    pub fn with_my_id(self, my_id: usize) -> Self {
+        let data = self.dir().join("data");
+        fs::create_dir_all(&data).expect("a data directory");
+        fs::write(data.join("myid"), my_id.to_string()).expect("a myid");
+        self
+    }
+
+    /// Gives its servers an environment variable.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Gives its servers no variables of their own any more.
+    pub fn clear_variables(&mut self) {
+        self.variables.clear();
     }
 
     /// Adds a system property, given to the server as `-D` in `SERVER_JVMFLAGS`: for the
@@ -165,7 +219,7 @@ impl Home {
     }
 
     fn write_config(&self) -> PathBuf {
-        let config = format!(
+        let usual = format!(
             "tickTime=2000\n\
              dataDir={}\n\
              clientPort={}\n\
@@ -173,14 +227,20 @@ impl Home {
              maxClientCnxns=0\n\
              admin.enableServer=false\n\
              4lw.commands.whitelist=*\n\
-             DigestAuthenticationProvider.superDigest=super:{}\n\
-             {}\n",
+             DigestAuthenticationProvider.superDigest=super:{}\n",
             self.dir().join("data").display(),
             self.port,
             SUPER_DIGEST,
-            self.config.join("\n")
         );
+        let key = |line: &str| line.split('=').next().map(str::to_owned);
+        let replaced = |line: &str| self.config.iter().any(|own| key(own) == key(line));
+        let kept = usual.lines().filter(|line| !replaced(line));
+        let lines: Vec<&str> = kept.chain(self.config.iter().map(String::as_str)).collect();
+        let config = lines.join("\n") + "\n";
         let path = self.dir().join("zoo.cfg");
+        if self.is_config_its_own && path.exists() {
+            return path;
+        }
         fs::create_dir_all(self.dir().join("data")).expect("a data directory");
         fs::write(&path, config).expect("a zoo.cfg");
         path
@@ -215,6 +275,11 @@ impl Server {
         self.home.as_ref().expect("present until stopped")
     }
 
+    /// Its folder, to be changed.
+    pub fn home_mut(&mut self) -> &mut Home {
+        self.home.as_mut().expect("present until stopped")
+    }
+
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.home().port).into()
@@ -231,7 +296,8 @@ impl Server {
             .unwrap_or_else(|e| panic!("{} to {word}: {e}", self.kind))
     }
 
-    fn try_four_letter_word(&self, word: &str, limit: Duration) -> std::io::Result<String> {
+    /// The answer to a four-letter word, if each step of it takes no longer than `limit`.
+    pub fn try_four_letter_word(&self, word: &str, limit: Duration) -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&self.address(), limit)?;
         stream.set_read_timeout(Some(limit))?;
         stream.write_all(word.as_bytes())?;
@@ -241,7 +307,8 @@ impl Server {
         Ok(answer)
     }
 
-    fn wait_until_serving(&mut self) {
+    /// Waits until it serves.
+    pub fn wait_until_serving(&mut self) {
         let deadline = Instant::now() + START_LIMIT;
         // A server that listens but has not loaded its data answers "not currently serving", and
         // Apache at times not at all: then only the next connection is answered.
@@ -258,6 +325,7 @@ impl Server {
     /// Stops it with SIGTERM and waits for its end.
     pub fn stop(mut self) -> Home {
         self.signal(Signal::TERM);
+        self.thaw();
         let deadline = Instant::now() + STOP_LIMIT;
         while self.process.try_wait().expect("the state of a child").is_none() {
             assert!(Instant::now() < deadline, "{} did not end: {}", self.kind, self.log_tail());
@@ -269,6 +337,12 @@ impl Server {
     /// Kills it with SIGKILL.
     pub fn kill(mut self) -> Home {
         self.end_now();
+        self.home.take().expect("present until stopped")
+    }
+
+    /// What it left behind, if it has ended by itself.
+    pub fn into_home(mut self) -> Home {
+        assert!(self.ended().is_some(), "{} has ended", self.kind);
         self.home.take().expect("present until stopped")
     }
 
@@ -288,13 +362,24 @@ impl Server {
         self.process.wait().expect("a killed child ends");
     }
 
+    /// Freezes it with SIGSTOP: its connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
         // One that has ended already needs no signal.
         let _ = kill_process(pid.expect("a process id"), signal);
     }
 
-    fn log_tail(&self) -> String {
+    /// The last lines it printed.
+    pub fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.home().log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")

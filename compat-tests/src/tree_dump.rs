@@ -176,29 +176,35 @@ impl State {
     }
 }
 
+/// Each path where two sets of nodes differ, with both lines.
+pub fn differing(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let none = "(absent)".to_string();
+    paths
+        .into_iter()
+        .filter(|path| before.get(*path) != after.get(*path))
+        .map(|path| {
+            let (b, a) = (before.get(path), after.get(path));
+            format!("{path}\n  - {}\n  + {}", b.unwrap_or(&none), a.unwrap_or(&none))
+        })
+        .collect()
+}
+
 /// Panics and names what differs when the two sets of nodes are not the same.
 pub fn assert_same(
     what: &str,
     before: &BTreeMap<String, String>,
     after: &BTreeMap<String, String>,
 ) {
-    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differing: Vec<&String> =
-        paths.into_iter().filter(|path| before.get(*path) != after.get(*path)).collect();
-    let none = "(absent)".to_string();
-    let shown: Vec<String> = differing
-        .iter()
-        .take(SHOWN)
-        .map(|path| {
-            let (b, a) = (before.get(*path), after.get(*path));
-            format!("{path}\n  - {}\n  + {}", b.unwrap_or(&none), a.unwrap_or(&none))
-        })
-        .collect();
+    let differing = differing(before, after);
     assert!(
         differing.is_empty(),
         "{what}: {} of {} differ\n{}",
         differing.len(),
         before.len(),
-        shown.join("\n")
+        differing[..differing.len().min(SHOWN)].join("\n")
     );
 }

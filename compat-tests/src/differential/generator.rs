@@ -3,8 +3,8 @@
 
 use super::model::Model;
 use super::requests::{Draft, Requests, USERS, draft};
-use super::rng::Rng;
 use super::script::{Hello, Password, Request, Script, SessionChoice, Step};
+use crate::rng::Rng;
 use crate::wire::Body;
 
 /// Connections at a time.
@@ -465,7 +465,7 @@ mod tests {
         let all =
             (1..=9).chain(11..=12).chain(14..=19).chain(21..=22).chain(100..=107).chain([-11]);
         let missing: Vec<i32> = all.filter(|opcode| !sent.contains(opcode)).collect();
-        assert_eq!(missing, [], "opcodes that no script sends");
+        assert_eq!(missing, [0; 0], "opcodes that no script sends");
         assert!(steps().any(|step| matches!(step, Step::Restart { killed: true })));
         assert!(steps().any(|step| matches!(step, Step::Restart { killed: false })));
     }

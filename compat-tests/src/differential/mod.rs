@@ -15,7 +15,6 @@ mod normaliser;
 mod paths;
 mod reply_shape;
 mod requests;
-mod rng;
 mod runner;
 mod script;
 mod value;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::rng::Rng;
+use crate::rng::Rng;
 
 /// Paths that were watched last, of which later requests ask.
 const WATCHED_MAX: usize = 12;

@@ -2,7 +2,7 @@
 //! that is no path at all.
 
 use super::model::Model;
-use super::rng::Rng;
+use crate::rng::Rng;
 
 /// Names of new nodes: few, so that requests meet; some are prefixes of others.
 const NAMES: [&str; 14] =

@@ -12,7 +12,7 @@
 
 use super::model::{Creation, Model};
 use super::paths::{self, WirePath, shown};
-use super::rng::Rng;
+use crate::rng::Rng;
 use crate::wire::Body;
 
 /// A request without its header.

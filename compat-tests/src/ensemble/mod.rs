@@ -1,0 +1,555 @@
+//! Ensembles of real servers on this machine: Apache's releases, this server, or a mix of them.
+//!
+//! A [`Layout`] says who takes part, an [`Ensemble`] runs it. Members are named by their index from
+//! 0; `server.N` and `myid` are the index and 1. Every member can be stopped, killed, frozen and
+//! started again, also as another kind of server on the same data, and with [`Layout::proxied`] the
+//! links between them can be cut ([`links`]).
+
+pub mod links;
+mod ports;
+pub mod proxied_stream;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::machine::Machine;
+use crate::server::{Home, Server, ServerUnderTest};
+use links::Links;
+pub use ports::MemberPorts;
+use ports::PortBlock;
+
+/// How long an ensemble may take to serve, on a loaded machine.
+const SERVE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a member may take to say what it is. One that is frozen says nothing.
+const WORD_LIMIT: Duration = Duration::from_millis(500);
+
+/// How long a server whose disk has failed may take to end, Apache's in steps.
+const END_PAUSE: Duration = Duration::from_millis(500);
+
+/// Pause between two questions.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Whether a member votes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerType {
+    /// It votes.
+    Participant,
+    /// It does not.
+    Observer,
+}
+
+/// A member before its start.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberSpec {
+    /// Which server it is.
+    pub kind: ServerUnderTest,
+    /// Whether it votes.
+    pub peer_type: PeerType,
+    /// Its `group` and `weight`, with hierarchical quorums.
+    pub group: Option<(u32, u32)>,
+    /// Whether only it knows of itself at first, until a reconfig takes it in.
+    pub joins_later: bool,
+}
+
+impl From<ServerUnderTest> for MemberSpec {
+    fn from(kind: ServerUnderTest) -> Self {
+        Self { kind, peer_type: PeerType::Participant, group: None, joins_later: false }
+    }
+}
+
+/// Who takes part in an ensemble, and how.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    members: Vec<MemberSpec>,
+    config: Vec<String>,
+    properties: Vec<(String, String)>,
+    proxied: bool,
+    on_machines: bool,
+    dynamic: bool,
+    observer_masters: bool,
+}
+
+impl Layout {
+    /// Participants of these kinds, with short ticks: a lost leader or follower is noticed within
+    /// two seconds (`tickTime=500`, `syncLimit=4`).
+    pub fn new(kinds: &[ServerUnderTest]) -> Self {
+        Self::of(kinds.iter().map(|kind| MemberSpec::from(*kind)).collect())
+    }
+
+    /// [`Self::new`] for members of all sorts.
+    pub fn of(members: Vec<MemberSpec>) -> Self {
+        let config = ["tickTime=500", "initLimit=20", "syncLimit=4", "maxSessionTimeout=60000"];
+        let config = config.map(str::to_owned).to_vec();
+        Self {
+            members,
+            config,
+            properties: Vec::new(),
+            proxied: false,
+            on_machines: false,
+            dynamic: false,
+            observer_masters: false,
+        }
+    }
+
+    /// Adds an observer.
+    pub fn with_observer(mut self, kind: ServerUnderTest) -> Self {
+        let spec = MemberSpec { peer_type: PeerType::Observer, ..kind.into() };
+        self.members.push(spec);
+        self
+    }
+
+    /// Puts proxies between the members, so that [`Ensemble::links`] can be cut.
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Puts a machine under each member whose disk and clock can go wrong ([`Ensemble::machine`]).
+    pub fn on_machines(mut self) -> Self {
+        self.on_machines = true;
+        self
+    }
+
+    /// Lets the ensemble be changed by reconfigs: server lines name the client's address, and each
+    /// zoo.cfg stays as the servers rewrite it.
+    pub fn dynamic(self) -> Self {
+        Self { dynamic: true, ..self.with_config("reconfigEnabled=true") }
+    }
+
+    /// Adds a server that the others do not know; it runs once it is launched.
+    pub fn with_joiner(mut self, kind: ServerUnderTest) -> Self {
+        self.members.push(MemberSpec { joins_later: true, ..kind.into() });
+        self
+    }
+
+    /// Lets followers serve the observers. They all do so on one port, so each member has a host
+    /// of its own, 127.0.0.N.
+    pub fn with_observer_masters(mut self) -> Self {
+        assert!(!self.proxied, "links lead to 127.0.0.1");
+        self.observer_masters = true;
+        self
+    }
+
+    /// Adds a line to every zoo.cfg, in the place of one with the same key.
+    pub fn with_config(mut self, line: &str) -> Self {
+        let key = |line: &str| line.split('=').next().map(str::to_owned);
+        self.config.retain(|old| key(old) != key(line));
+        self.config.push(line.into());
+        self
+    }
+
+    /// Gives every member a system property, as a `-D` flag.
+    pub fn with_property(mut self, property: &str, value: &str) -> Self {
+        self.properties.push((property.into(), value.into()));
+        self
+    }
+
+    /// Starts all members, the last first, and waits until each of them serves.
+    pub fn start(self) -> Ensemble {
+        let mut ensemble = self.prepare();
+        let joins_later = |member: &usize| ensemble.members[*member].spec.joins_later;
+        let first: Vec<usize> = (0..ensemble.len()).filter(|m| !joins_later(m)).collect();
+        first.iter().rev().for_each(|member| ensemble.launch(*member));
+        ensemble.wait_until_serving(&first);
+        ensemble
+    }
+
+    /// Makes the data directories; nothing runs yet.
+    pub fn prepare(self) -> Ensemble {
+        let block = PortBlock::take();
+        let ports: Vec<MemberPorts> = (0..self.members.len()).map(|n| block.member(n)).collect();
+        let links = self.proxied.then(|| Links::new(&ports));
+        let members = (0..self.members.len())
+            .map(|own| {
+                let mut config = self.config.clone();
+                config.extend(self.server_lines(own, &ports, links.as_ref()));
+                if self.observer_masters {
+                    config.push(format!("observerMasterPort={}", block.observer_master()));
+                }
+                let home = Home::at_port(ports[own].client, config).with_my_id(own + 1);
+                let properties = self.properties.iter();
+                let home =
+                    properties.fold(home, |home, (name, value)| home.with_property(name, value));
+                let mut home = if self.dynamic { home.keep_config() } else { home };
+                let machine = self.on_machines.then(|| Machine::under(&mut home));
+                let (spec, ports) = (self.members[own], ports[own]);
+                Member { spec, ports, machine, place: Place::Down(home) }
+            })
+            .collect();
+        Ensemble { members, links, block }
+    }
+
+    /// `server.N` and what belongs to it, as member `own` sees it.
+    fn server_lines(
+        &self,
+        own: usize,
+        ports: &[MemberPorts],
+        links: Option<&Links>,
+    ) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (other, spec) in self.members.iter().enumerate() {
+            let id = other + 1;
+            let (quorum, election) = match links {
+                Some(links) if other != own => links.ports(own, other),
+                _ => (ports[other].quorum, ports[other].election),
+            };
+            if spec.joins_later && other != own {
+                continue;
+            }
+            let mut suffix = match spec.peer_type {
+                PeerType::Observer => ":observer".to_owned(),
+                PeerType::Participant => String::new(),
+            };
+            if self.dynamic {
+                suffix += &format!(";127.0.0.1:{}", ports[other].client);
+            }
+            let host = if self.observer_masters { id } else { 1 };
+            lines.push(format!("server.{id}=127.0.0.{host}:{quorum}:{election}{suffix}"));
+            if let Some((_, weight)) = spec.group {
+                lines.push(format!("weight.{id}={weight}"));
+            }
+        }
+        let mut groups: Vec<u32> = self.members.iter().filter_map(|m| Some(m.group?.0)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for group in groups {
+            let members = self.members.iter().enumerate();
+            let ids: Vec<String> = members
+                .filter(|(_, spec)| spec.group.is_some_and(|(of, _)| of == group))
+                .map(|(other, _)| (other + 1).to_string())
+                .collect();
+            lines.push(format!("group.{group}={}", ids.join(":")));
+        }
+        if self.members[own].peer_type == PeerType::Observer {
+            lines.push("peerType=observer".into());
+        }
+        lines
+    }
+}
+
+/// A member: its data directory, and its process while it runs.
+#[derive(Debug)]
+struct Member {
+    spec: MemberSpec,
+    ports: MemberPorts,
+    machine: Option<Machine>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Down(Home),
+    Up(Server),
+    /// Between the two; nobody sees it.
+    Moving,
+}
+
+/// What a member says it is (`zk_server_state`), or why it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It follows.
+    Follower,
+    /// It observes.
+    Observer,
+    /// It is cut off, and serves reads.
+    ReadOnly,
+    /// It runs, and serves nobody.
+    NotServing,
+    /// It is stopped or frozen.
+    Silent,
+}
+
+impl Role {
+    /// Whether clients are served, with writes.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Leader | Self::Follower | Self::Observer)
+    }
+}
+
+/// A running ensemble. Its members are killed when it is dropped, and the ends of their logs
+/// printed if a test failed.
+#[derive(Debug)]
+pub struct Ensemble {
+    members: Vec<Member>,
+    links: Option<Links>,
+    block: PortBlock,
+}
+
+impl Ensemble {
+    /// How many members it has.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Where clients of a member connect, whether it runs or not.
+    pub fn address(&self, member: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.members[member].ports.client).into()
+    }
+
+    /// Where clients connect, of all members.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        (0..self.len()).map(|member| self.address(member)).collect()
+    }
+
+    /// Where learners of a member connect, without proxies.
+    pub fn quorum_address(&self, member: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.members[member].ports.quorum).into()
+    }
+
+    /// Where other members elect with it, without proxies.
+    pub fn election_address(&self, member: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.members[member].ports.election).into()
+    }
+
+    /// The kind a member is now.
+    pub fn kind(&self, member: usize) -> ServerUnderTest {
+        self.members[member].spec.kind
+    }
+
+    /// The server line of a member as a reconfig wants it, if it plays this part.
+    pub fn server_line(&self, member: usize, peer_type: PeerType) -> String {
+        let MemberPorts { client, quorum, election } = self.members[member].ports;
+        let part = match peer_type {
+            PeerType::Participant => "participant",
+            PeerType::Observer => "observer",
+        };
+        let id = member + 1;
+        format!("server.{id}=127.0.0.1:{quorum}:{election}:{part};127.0.0.1:{client}")
+    }
+
+    /// Ports that no member has: as many members would have had them before.
+    pub fn spare_ports(&self, nth: usize) -> MemberPorts {
+        self.block.member(self.len() + nth)
+    }
+
+    /// A reconfig has moved, or is about to move, a member to these ports.
+    pub fn set_ports(&mut self, member: usize, ports: MemberPorts) {
+        let slot = &mut self.members[member];
+        slot.ports = ports;
+        match &mut slot.place {
+            Place::Up(server) => server.home_mut().set_port(ports.client),
+            Place::Down(home) => home.set_port(ports.client),
+            Place::Moving => unreachable!("nobody sees it between the two"),
+        }
+    }
+
+    /// The followers that serve an observer now, with [`Layout::with_observer_masters`].
+    pub fn observer_masters(&self) -> Vec<usize> {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        let sockets6 = std::fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+        let port = format!(":{:04X}", self.block.observer_master());
+        let served = |line: &str| {
+            let mut fields = line.split_whitespace().skip(2);
+            let (remote, state) = (fields.next()?, fields.next()?);
+            // Established; the address is written with its last byte first.
+            let address = remote.strip_suffix(&port).filter(|_| state == "01")?;
+            let host = &address[address.len() - 8..];
+            usize::from_str_radix(&host[..2], 16).ok()?.checked_sub(1)
+        };
+        let mut masters: Vec<usize> =
+            sockets.lines().chain(sockets6.lines()).filter_map(served).collect();
+        masters.sort_unstable();
+        masters.dedup();
+        masters
+    }
+
+    /// The links, of an ensemble with [`Layout::proxied`].
+    pub fn links(&self) -> &Links {
+        self.links.as_ref().expect("a layout that is proxied")
+    }
+
+    /// The machine under a member, of an ensemble with [`Layout::on_machines`].
+    pub fn machine(&self, member: usize) -> &Machine {
+        self.members[member].machine.as_ref().expect("a layout on machines")
+    }
+
+    /// Whether there are proxies on the links.
+    pub fn is_proxied(&self) -> bool {
+        self.links.is_some()
+    }
+
+    /// The process of a member that runs.
+    pub fn server(&self, member: usize) -> &Server {
+        match &self.members[member].place {
+            Place::Up(server) => server,
+            _ => panic!("member {member} is not running"),
+        }
+    }
+
+    /// Whether a member has been started and not stopped.
+    pub fn is_up(&self, member: usize) -> bool {
+        matches!(self.members[member].place, Place::Up(_))
+    }
+
+    /// Starts a member that is down.
+    pub fn launch(&mut self, member: usize) {
+        let slot = &mut self.members[member];
+        match std::mem::replace(&mut slot.place, Place::Moving) {
+            Place::Down(home) => slot.place = Place::Up(slot.spec.kind.launch(home)),
+            _ => panic!("member {member} runs already"),
+        }
+    }
+
+    /// Starts a member that is down as another kind of server, on the data it has.
+    pub fn launch_as(&mut self, member: usize, kind: ServerUnderTest) {
+        self.members[member].spec.kind = kind;
+        self.launch(member);
+    }
+
+    /// Stops a member with SIGTERM.
+    pub fn stop(&mut self, member: usize) {
+        self.bring_down(member, Server::stop);
+    }
+
+    /// Kills a member with SIGKILL.
+    pub fn kill(&mut self, member: usize) {
+        self.bring_down(member, Server::kill);
+    }
+
+    fn bring_down(&mut self, member: usize, end: impl FnOnce(Server) -> Home) {
+        let slot = &mut self.members[member];
+        match std::mem::replace(&mut slot.place, Place::Moving) {
+            Place::Up(server) => slot.place = Place::Down(end(server)),
+            _ => panic!("member {member} is not running"),
+        }
+    }
+
+    /// What a member says it is.
+    pub fn role(&self, member: usize) -> Role {
+        let Place::Up(server) = &self.members[member].place else { return Role::Silent };
+        let Ok(answer) = server.try_four_letter_word("srvr", WORD_LIMIT) else {
+            return Role::Silent;
+        };
+        match answer.lines().find_map(|line| line.strip_prefix("Mode: ")) {
+            Some("leader") => Role::Leader,
+            Some("follower") => Role::Follower,
+            Some("observer") => Role::Observer,
+            Some("read-only") => Role::ReadOnly,
+            _ => Role::NotServing,
+        }
+    }
+
+    /// Who leads. Of two, as after a cut, it is the one with the higher epoch.
+    pub fn leader(&self) -> Option<usize> {
+        let leaders = (0..self.len()).filter(|member| self.role(*member) == Role::Leader);
+        leaders.max_by_key(|member| self.last_zxid(*member).map(|zxid| zxid >> 32))
+    }
+
+    /// Who leads, once somebody does.
+    pub fn wait_for_leader(&self) -> usize {
+        let deadline = Instant::now() + SERVE_LIMIT;
+        loop {
+            if let Some(leader) = self.leader() {
+                return leader;
+            }
+            assert!(Instant::now() < deadline, "nobody leads: {}", self.describe());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// A voter that does not lead; `nth` picks one of several.
+    pub fn follower(&self, nth: usize) -> usize {
+        let leader = self.wait_for_leader();
+        let voter = |m: &usize| self.members[*m].spec.peer_type == PeerType::Participant;
+        let others: Vec<usize> = (0..self.len()).filter(|m| *m != leader && voter(m)).collect();
+        others[nth % others.len()]
+    }
+
+    /// The zxid a member has applied up to, by its own account (`srvr`).
+    pub fn last_zxid(&self, member: usize) -> Option<i64> {
+        let Place::Up(server) = &self.members[member].place else { return None };
+        let answer = server.try_four_letter_word("srvr", WORD_LIMIT).ok()?;
+        let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
+        i64::from_str_radix(zxid, 16).ok()
+    }
+
+    /// Waits until these members serve; panics with their logs' ends if they never do.
+    pub fn wait_until_serving(&mut self, members: &[usize]) {
+        let deadline = Instant::now() + SERVE_LIMIT;
+        while !members.iter().all(|member| self.role(*member).serves()) {
+            for member in members {
+                let Place::Up(server) = &mut self.members[*member].place else {
+                    panic!("member {member} is not running")
+                };
+                if let Some(status) = server.ended() {
+                    panic!("member {member} ended with {status}:\n{}", server.log_tail());
+                }
+            }
+            assert!(Instant::now() < deadline, "not all serve: {}", self.describe());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Waits until a member has this role; panics if it never has.
+    pub fn wait_for_role(&self, member: usize, role: Role) {
+        let deadline = Instant::now() + SERVE_LIMIT;
+        while self.role(member) != role {
+            assert!(Instant::now() < deadline, "{member} is never {role:?}: {}", self.describe());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// [`Self::wait_until_serving`] for all.
+    pub fn wait_until_all_serve(&mut self) {
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.wait_until_serving(&all);
+    }
+
+    /// Starts who is down or has ended, thaws who is frozen, repairs every disk, heals every link
+    /// and waits until all serve.
+    pub fn recover(&mut self) {
+        if let Some(links) = &self.links {
+            links.heal_all();
+        }
+        for member in 0..self.len() {
+            if let Some(machine) = &self.members[member].machine {
+                machine.repair();
+            }
+            match &self.members[member].place {
+                Place::Up(server) => server.thaw(),
+                _ => self.launch(member),
+            }
+        }
+        self.restart_the_ended();
+        self.wait_until_all_serve();
+    }
+
+    /// Starts again whom a broken disk has ended. It may take a moment to see that it must.
+    fn restart_the_ended(&mut self) {
+        if self.members.iter().all(|member| member.machine.is_none()) {
+            return;
+        }
+        thread::sleep(END_PAUSE);
+        for member in 0..self.len() {
+            if let Place::Up(server) = &mut self.members[member].place
+                && server.ended().is_some()
+            {
+                self.bring_down(member, Server::into_home);
+                self.launch(member);
+            }
+        }
+    }
+
+    /// Kind and role of each member, for people.
+    pub fn describe(&self) -> String {
+        let each = (0..self.len()).map(|m| format!("{} {} {:?}", m, self.kind(m), self.role(m)));
+        each.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Drop for Ensemble {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- the ensemble: {}", self.describe());
+        }
+    }
+}
