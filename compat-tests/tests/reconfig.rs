@@ -234,17 +234,24 @@ fn members_move_to_other_ports() {
 #[test]
 fn a_leader_killed_amid_reconfigs_leaves_one_configuration() {
     let mut ensemble = Layout::new(&[OURS, OURS, APACHE]).dynamic().with_joiner(OURS).start();
-    ensemble.launch(3);
-    ensemble.wait_until_serving(&[3]);
+    let (theirs, joiner) = (2, 3);
+    ensemble.launch(joiner);
+    ensemble.wait_until_serving(&[joiner]);
     let workload = Workload::start(&ensemble.addresses()[..3], Load::default());
+    let mut removed = joiner;
     let mut after = version_of(&agreed(&ensemble, 0));
     for round in 0..4u64 {
         let leader = ensemble.wait_for_leader();
-        let asked = match round % 2 {
-            0 => Change::add(ensemble.server_line(3, PeerType::Participant)),
-            _ => Change::remove(3),
+        let others = || (0..ensemble.len()).filter(|member| *member != leader);
+        let asked = if round % 2 == 0 {
+            Change::add(ensemble.server_line(removed, PeerType::Participant))
+        } else {
+            // Not who is killed: a server that is no member does not start again.
+            removed = others().find(|member| *member != theirs).expect("two of ours");
+            Change::remove(removed)
         };
-        let through = ensemble.address((leader + 1) % 3);
+        let through = others().find(|member| *member != removed).expect("two others");
+        let through = ensemble.address(through);
         let asking = thread::spawn(move || asked.ask(through, Some(SUPER_PASSWORD)));
         thread::sleep(Duration::from_millis(5 + 12 * round));
         ensemble.kill(leader);
