@@ -126,8 +126,8 @@ pub fn gamekeeper_binary() -> PathBuf {
         .expect("no gamekeeper binary: cargo build --release, or set GAMEKEEPER_BIN")
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+/// A port that was free a moment ago: for a server alone, which binds it at once.
+fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }

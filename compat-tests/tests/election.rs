@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use compat_tests::server::{Home, REFERENCE, Server, free_port};
+use compat_tests::ensemble::{MemberPorts, PortBlock};
+use compat_tests::server::{Home, REFERENCE, Server};
 use gamekeeper::proto::{ServerState, Sid, Zxid};
 use gamekeeper::quorum::{
     Elected, ElectionOptions, ElectionOutput, FastLeaderElection, InitialVote, Link, QuorumVerifier,
@@ -21,38 +22,45 @@ use gamekeeper::server::net::{
 /// How long an election may take, with the start of Java on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// An ensemble: the text of its configuration.
-struct Ensemble(Vec<String>);
+/// An ensemble: the text of its configuration, and the ports in it.
+struct Ensemble {
+    lines: Vec<String>,
+    ports: PortBlock,
+}
 
 impl Ensemble {
     fn new(voters: &[i64], observers: &[i64]) -> Self {
-        let line = |id: &i64, kind: &str| {
-            format!("server.{id}=127.0.0.1:{}:{}:{kind}", free_port(), free_port())
+        let ports = PortBlock::take();
+        let line = |id: i64, kind: &str| {
+            let MemberPorts { quorum, election, .. } = ports.member(index(id));
+            format!("server.{id}=127.0.0.1:{quorum}:{election}:{kind}")
         };
-        let voters = voters.iter().map(|id| line(id, "participant"));
-        Self(voters.chain(observers.iter().map(|id| line(id, "observer"))).collect())
+        let voters = voters.iter().map(|id| line(*id, "participant"));
+        let lines = voters.chain(observers.iter().map(|id| line(*id, "observer"))).collect();
+        Self { lines, ports }
     }
 
     fn apache(&self, id: i64) -> Server {
         let limits = ["initLimit=10", "syncLimit=5"].map(str::to_owned);
-        let lines: Vec<&str> = self.0.iter().chain(&limits).map(String::as_str).collect();
-        let home = Home::new(&lines);
-        fs::create_dir_all(home.dir().join("data")).expect("a data directory");
-        fs::write(home.dir().join("data/myid"), id.to_string()).expect("a file myid");
-        REFERENCE.launch(home)
+        let lines = [&self.lines[..], &limits].concat();
+        let port = self.ports.member(index(id)).client;
+        REFERENCE.launch(Home::at_port(port, lines).with_my_id(index(id) + 1))
     }
 
     /// What Apache's server logs when it has elected this one, which has nobody behind that port.
     fn sign_of_following(&self, id: i64) -> String {
-        let line = self.0.iter().find(|line| line.starts_with(&format!("server.{id}=")));
-        let port = line.and_then(|line| line.split(':').nth(1)).expect("a port");
-        format!("connecting to /127.0.0.1:{port}")
+        format!("connecting to /127.0.0.1:{}", self.ports.member(index(id)).quorum)
     }
 
     fn ours(&self, id: i64) -> Peer {
-        let config = QuorumVerifier::from_text(&self.0.join("\n"), false);
+        let config = QuorumVerifier::from_text(&self.lines.join("\n"), false);
         Peer::start(Sid(id), config.expect("a configuration"))
     }
+}
+
+/// Ids begin with 1, indices with 0.
+fn index(id: i64) -> usize {
+    usize::try_from(id - 1).expect("an id of a test")
 }
 
 /// A server of ours that only elects.

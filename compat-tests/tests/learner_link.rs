@@ -2,16 +2,16 @@
 //! a snapshot, then from a difference, and what it holds is what the leader's clients see. What it
 //! received is written as a snapshot, and an Apache server started on that shows it.
 
-use std::fs;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use compat_tests::ensemble::PortBlock;
 use compat_tests::fill::{CONFIG, fill, quotas};
 use compat_tests::raw_client::{RawClient, mode, open_acl};
-use compat_tests::server::{Home, Server, ServerUnderTest, free_port};
+use compat_tests::server::{Home, Server, ServerUnderTest};
 use compat_tests::tree_dump::State;
 use gamekeeper::persistence::{Compression, DataDirs};
 use gamekeeper::processor::ZkDatabase;
@@ -29,15 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An id that is none of the ensemble's: such a learner is let in.
 const SID: i64 = 99;
 
-/// An ensemble of one.
-fn leader(version: &'static str) -> (Server, u16) {
-    let quorum_port = free_port();
-    let server = format!("server.1=127.0.0.1:{quorum_port}:{}", free_port());
+/// An ensemble of one, and what keeps its ports from others.
+fn leader(version: &'static str) -> (Server, PortBlock) {
+    let block = PortBlock::take();
+    let ports = block.member(0);
+    let server = format!("server.1=127.0.0.1:{}:{}", ports.quorum, ports.election);
     let lines = ["standaloneEnabled=false", "initLimit=10", "syncLimit=5", server.as_str()];
-    let home = Home::new(&[&CONFIG[..], &lines].concat());
-    fs::create_dir_all(home.dir().join("data")).expect("a data directory");
-    fs::write(home.dir().join("data/myid"), "1").expect("a myid");
-    (ServerUnderTest::Apache(version).start(home), quorum_port)
+    let lines = [&CONFIG[..], &lines].concat().into_iter().map(str::to_owned).collect();
+    let home = Home::at_port(ports.client, lines).with_my_id(1);
+    (ServerUnderTest::Apache(version).start(home), block)
 }
 
 /// An observer that keeps what it is told in memory.
@@ -213,7 +213,8 @@ fn write(leader: &Server, root: &str, count: usize) {
 }
 
 fn follow(version: &'static str) {
-    let (leader, port) = leader(version);
+    let (leader, ports) = leader(version);
+    let port = ports.member(0).quorum;
     fill(leader.address(), "/filled", 3000).expect("a filled server");
     quotas(leader.address(), "/counted", 500).expect("counted nodes");
 

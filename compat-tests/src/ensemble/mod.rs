@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 use crate::machine::Machine;
 use crate::server::{Home, Server, ServerUnderTest};
 use links::Links;
-pub use ports::MemberPorts;
-use ports::PortBlock;
+pub use ports::{MemberPorts, PortBlock};
 
 /// How long an ensemble may take to serve, on a loaded machine.
 const SERVE_LIMIT: Duration = Duration::from_secs(120);

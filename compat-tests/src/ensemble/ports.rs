@@ -17,14 +17,14 @@ const RANGE: (u16, u16) = (14_000, 19_999);
 
 /// A block of ports, held until it is dropped.
 #[derive(Debug)]
-pub(super) struct PortBlock {
+pub struct PortBlock {
     guard: TcpListener,
     first: u16,
 }
 
 impl PortBlock {
     /// A block that nobody holds and no process listens in.
-    pub(super) fn take() -> Self {
+    pub fn take() -> Self {
         let (first, last) = range();
         (first..last)
             .step_by(usize::from(BLOCK))
@@ -45,7 +45,7 @@ impl PortBlock {
     }
 
     /// The ports of member `index`, counted from 0.
-    pub(super) fn member(&self, index: usize) -> MemberPorts {
+    pub fn member(&self, index: usize) -> MemberPorts {
         let offset = u16::try_from(index).expect("a small index") * PER_MEMBER;
         assert!(offset + PER_MEMBER < BLOCK - 1, "a block has no ports for member {index}");
         debug_assert!(self.guard.local_addr().is_ok(), "the guard listens");
