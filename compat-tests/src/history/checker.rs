@@ -124,20 +124,25 @@ fn same_on_all_members(ensemble: &Ensemble, troubles: &mut Vec<Trouble>) -> Node
     let mut digests: HashMap<String, (usize, String)> = HashMap::new();
     for member in 0..ensemble.len() {
         let server = ensemble.server(member);
+        if let Some(count @ 1..) = tree_dump::digest_mismatches(server) {
+            let text = format!("member {member} counts {count} mismatches of digests");
+            match ensemble.kind(member) {
+                ServerUnderTest::Gamekeeper => troubles.push(Trouble::new(text)),
+                // Apache's learner counts and logs digests over a leader's snapshot, taken while
+                // writes went on, before the tree is that of one moment again. Its deposed leader
+                // applies what it logged alone, and then gets all of it truncated. That the trees
+                // are the same was seen above.
+                ServerUnderTest::Apache(_) => {
+                    println!("note: {text}");
+                    continue;
+                }
+            }
+        }
         for (zxid, digest) in tree_dump::digests(server) {
             let (other, wanted) = digests.entry(zxid.clone()).or_insert((member, digest.clone()));
             if *wanted != digest {
                 let text = format!("members {other} and {member} differ in the digest at {zxid}");
                 troubles.push(Trouble::new(text));
-            }
-        }
-        if let Some(count @ 1..) = tree_dump::digest_mismatches(server) {
-            let text = format!("member {member} counts {count} mismatches of digests");
-            match ensemble.kind(member) {
-                ServerUnderTest::Gamekeeper => troubles.push(Trouble::new(text)),
-                // Apache's deposed leader applies what it logged alone, finds such mismatches, and
-                // then gets all of it truncated.
-                ServerUnderTest::Apache(_) => println!("note: {text}"),
             }
         }
     }
