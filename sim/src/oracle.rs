@@ -1,11 +1,12 @@
 //! Who knows what must hold: what servers do and what clients are told is reported here, and held
 //! against the invariants, one file each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gamekeeper::processor::ServerMode;
-use gamekeeper::proto::{OpCode, SessionId, TxnBody, TxnEntry, Xid, Zxid};
+use gamekeeper::proto::{SessionId, TxnBody, TxnEntry, Xid, Zxid};
+use jute::{Field, SetDataResponse};
 
 use crate::client::request::Request;
 use crate::client::watches::Event;
@@ -42,8 +43,21 @@ pub struct Write {
     pub request: Request,
     /// When it was made.
     pub at: Time,
-    /// Whether it was answered, and the zxid if so.
-    pub answered: Option<(Zxid, i32)>,
+    /// What it was answered, if it was.
+    pub answered: Option<Answered>,
+}
+
+/// What a write was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    /// When.
+    pub at: Time,
+    /// Its zxid.
+    pub zxid: Zxid,
+    /// The error, 0 if there is none.
+    pub error: i32,
+    /// The version of the node, if it is a setData that went well.
+    pub version: Option<i32>,
 }
 
 /// The oracle.
@@ -58,8 +72,6 @@ pub struct Oracle {
     pub requests: usize,
     /// Answers that came.
     pub answers: usize,
-    /// Sessions whose clients are gone.
-    pub abandoned: BTreeSet<SessionId>,
     /// The newest epoch whose leader has served.
     pub newest_epoch: i64,
     voters: usize,
@@ -81,7 +93,6 @@ impl Oracle {
             registers: Registers::default(),
             requests: 0,
             answers: 0,
-            abandoned: BTreeSet::new(),
             newest_epoch: 0,
             voters: plan.voters,
             requests_max: plan.requests,
@@ -164,8 +175,8 @@ impl Oracle {
 
     /// A transaction is delivered for the first time.
     fn deliver(&mut self, by: usize, zxid: Zxid, bytes: &Bytes, servers: &[Server]) -> Verdict {
-        total_order::check(by, self.reference.last(), zxid)?;
         global_primary_order::check(by, self.reference.last(), zxid)?;
+        total_order::check(by, self.reference.last(), zxid)?;
         self.broadcasts.delivered(by, zxid, bytes)?;
         self.bases.delivered(zxid, &self.reference)?;
         durability::a_quorum_has(by, zxid, bytes, &servers[..self.voters])?;
@@ -190,19 +201,10 @@ impl Oracle {
         }
     }
 
-    /// A client of this session is gone for good.
-    pub fn abandoned(&mut self, session: SessionId) {
-        if session.0 != 0 {
-            self.abandoned.insert(session);
-        }
-    }
-
     /// A client is told that its session is over. That may be so before it is delivered; then it
     /// must be in the end.
-    pub fn refused(&mut self, session: SessionId) -> Verdict {
-        require(session.0 != 0, "session_order", || "a new session is refused".into())?;
-        self.abandoned(session);
-        Ok(())
+    pub fn refused(&self, session: SessionId) -> Verdict {
+        require(session.0 != 0, "session_order", || "a new session is refused".into())
     }
 
     /// A client is told of a change.
@@ -218,7 +220,6 @@ impl Oracle {
         asked: &Asked,
         answer: &Answer<'_>,
         resetting: Option<Zxid>,
-        server_epoch: i64,
     ) -> Verdict {
         self.answers += 1;
         let request = &asked.request;
@@ -227,16 +228,18 @@ impl Oracle {
         if request.is_write() {
             session_order::check(client, asked, answer, &self.reference)?;
             let write = self.writes.get_mut(&(client.session, asked.xid));
-            write.expect("it was noted").answered = Some((answer.zxid, answer.error));
+            let version = SetDataResponse::from_bytes(answer.body).ok();
+            let version = version.filter(|_| answer.error == 0).map(|set| set.stat.version);
+            let Answer { at, zxid, error, .. } = *answer;
+            write.expect("it was noted").answered = Some(Answered { at, zxid, error, version });
         }
         sequential_consistency::check(client, asked, answer, &self.reference)?;
-        let is_current = server_epoch == self.newest_epoch;
-        self.registers.answered(client.session, asked, answer, is_current);
+        let is_current = asked.epoch == self.newest_epoch;
+        if is_current && asked.synced_at.is_some() {
+            self.registers.read(asked, answer);
+        }
         one_shot_watches::arm(client, request, answer);
         client.seen = client.seen.max(answer.zxid);
-        if request.op() == OpCode::CloseSession {
-            self.abandoned(client.session);
-        }
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gamekeeper::processor::ZkDatabase;
-use gamekeeper::proto::{EventType, SessionId, TxnEntry, Xid, Zxid};
+use gamekeeper::proto::path::parent;
+use gamekeeper::proto::{EventType, SessionId, TxnBody, TxnEntry, Xid, Zxid};
 use gamekeeper::tree::{TreeEvent, TreeObserver};
 use jute::Stat;
 
@@ -24,6 +25,8 @@ pub struct Delivered {
     pub session: SessionId,
     /// Number of the request in its session.
     pub xid: Xid,
+    /// The error that it stands for, 0 if it is none.
+    pub error: i32,
     /// Digest of the tree after it.
     pub digest: u64,
 }
@@ -69,17 +72,11 @@ impl TreeObserver for Observed {
             TreeEvent::DataChanged { path, .. } => (path, EventType::NodeDataChanged),
         };
         self.0.push((path.to_owned(), kind));
-        if kind != EventType::NodeDataChanged {
-            self.0.push((parent_of(path).to_owned(), EventType::NodeChildrenChanged));
+        if kind != EventType::NodeDataChanged
+            && let Some(parent) = parent(path)
+        {
+            self.0.push((parent.to_owned(), EventType::NodeChildrenChanged));
         }
-    }
-}
-
-/// The path of a node's parent.
-pub fn parent_of(path: &str) -> &str {
-    match path.rfind('/') {
-        Some(0) | None => "/",
-        Some(slash) => &path[..slash],
     }
 }
 
@@ -174,6 +171,7 @@ impl Reference {
             entry: bytes.clone(),
             session: SessionId(entry.header.client_id),
             xid: entry.header.cxid,
+            error: error_of(&entry.body),
             digest: self.database.tree.tree_digest(),
         });
         Ok(())
@@ -191,5 +189,17 @@ impl Reference {
             Some((at, last)) if *at == zxid => *last = version,
             _ => versions.push((zxid, version)),
         }
+    }
+}
+
+/// The error of a transaction, of a multi that of the part that failed; 0 if there is none.
+fn error_of(body: &TxnBody<'_>) -> i32 {
+    match body {
+        TxnBody::Error(txn) => txn.err,
+        TxnBody::Multi(parts) => {
+            let mut errors = parts.iter().map(error_of);
+            errors.find(|error| *error != 0).unwrap_or(0)
+        }
+        _ => 0,
     }
 }

@@ -10,21 +10,19 @@ use crate::queue::Time;
 #[derive(Debug)]
 pub struct Trace {
     hasher: DefaultHasher,
-    lines: u64,
     is_printed: bool,
 }
 
 impl Trace {
     /// An empty trace; its lines go to standard output too if `is_printed`.
     pub fn new(is_printed: bool) -> Self {
-        Self { hasher: DefaultHasher::new(), lines: 0, is_printed }
+        Self { hasher: DefaultHasher::new(), is_printed }
     }
 
     /// Adds a line.
     pub fn line(&mut self, now: Time, text: fmt::Arguments<'_>) {
         let line = format!("{:>5}.{:06} {text}", now / 1_000_000, now % 1_000_000);
         self.hasher.write(line.as_bytes());
-        self.lines += 1;
         if self.is_printed {
             println!("{line}");
         }
@@ -33,10 +31,5 @@ impl Trace {
     /// A number that two different traces do not share.
     pub fn sum(&self) -> u64 {
         self.hasher.finish()
-    }
-
-    /// Lines so far.
-    pub fn lines(&self) -> u64 {
-        self.lines
     }
 }

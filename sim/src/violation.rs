@@ -5,7 +5,8 @@ use std::fmt;
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The invariant: the name of its file.
+    /// The invariant: a file of [`crate::invariants`], [`crate::linearizability`], `wire` if bytes
+    /// cannot be read, `restart` if a server cannot read what it wrote, or `panic`.
     pub invariant: &'static str,
     /// What was seen.
     pub text: String,

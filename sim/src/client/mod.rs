@@ -37,6 +37,9 @@ pub struct Asked {
     pub at: Time,
     /// When the sync right before it was made.
     pub synced_at: Option<Time>,
+    /// The epoch of the server that is asked, which may go over to another one before the answer
+    /// comes.
+    pub epoch: i64,
 }
 
 /// A client.
@@ -186,7 +189,6 @@ impl World {
                     self.queue.now(),
                     format_args!("client {index} dies, session {}", client.session),
                 );
-                self.oracle.abandoned(client.session);
                 client.forget_session();
             }
         }
@@ -212,7 +214,9 @@ impl World {
             self.trace.line(now, format_args!("client {index} asks {xid}: {request:?}"));
             self.oracle.asked(session, xid, &request, now);
         }
-        self.clients[index].asked.push_back(Asked { xid, request, at: now, synced_at });
+        let client = &mut self.clients[index];
+        let epoch = self.servers[client.server].disk.epochs().1;
+        client.asked.push_back(Asked { xid, request, at: now, synced_at, epoch });
         self.send_of_client(link, frame);
     }
 
@@ -336,9 +340,8 @@ impl World {
             Request::SetWatches(_) => self.clients[index].resetting.take(),
             _ => None,
         };
-        let server_epoch = self.servers[self.clients[index].server].disk.epochs().1;
         let client = &mut self.clients[index];
-        let verdict = self.oracle.answered(client, asked, &answer, resetting, server_epoch);
+        let verdict = self.oracle.answered(client, asked, &answer, resetting);
         self.judge(verdict);
         if asked.request == Request::CloseSession {
             let client = &mut self.clients[index];

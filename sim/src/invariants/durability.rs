@@ -3,7 +3,7 @@
 //! are stable", the ZooKeeper paper); and in the end each acknowledged write is in the history, as
 //! what was asked for.
 
-use gamekeeper::proto::{TxnBody, TxnEntry, Zxid};
+use gamekeeper::proto::Zxid;
 
 use crate::oracle::Oracle;
 use crate::violation::{Verdict, Violation, require};
@@ -20,7 +20,8 @@ pub fn a_quorum_has(by: usize, zxid: Zxid, entry: &[u8], voters: &[Server]) -> V
 /// Each acknowledged write is in the history.
 pub fn acknowledged_writes_are_there(oracle: &Oracle) -> Verdict {
     for ((session, xid), write) in &oracle.writes {
-        let Some((zxid, error)) = write.answered else { continue };
+        let Some(answer) = write.answered else { continue };
+        let zxid = answer.zxid;
         let lost = |why: &str| {
             let request = &write.request;
             let text = format!("session {session}, request {xid}, 0x{zxid}: {request:?}: {why}");
@@ -30,13 +31,7 @@ pub fn acknowledged_writes_are_there(oracle: &Oracle) -> Verdict {
         if (delivered.session, delivered.xid) != (*session, *xid) {
             return Err(lost("another request has its place"));
         }
-        let entry = TxnEntry::decode(&delivered.entry).map_err(|_| lost("it cannot be read"))?;
-        let is_error = match &entry.body {
-            TxnBody::Error(_) => true,
-            TxnBody::Multi(parts) => parts.iter().any(|part| matches!(part, TxnBody::Error(_))),
-            _ => false,
-        };
-        if is_error != (error != 0) {
+        if delivered.error != answer.error {
             return Err(lost("it was answered otherwise than it went"));
         }
     }

@@ -9,8 +9,8 @@ mod checker;
 
 use std::collections::BTreeMap;
 
-use gamekeeper::proto::{ErrorCode, SessionId, TxnBody, TxnEntry, Xid};
-use jute::{Field, GetDataResponse, SetDataResponse};
+use gamekeeper::proto::{ErrorCode, SessionId, Xid};
+use jute::{Field, GetDataResponse};
 
 use crate::client::Asked;
 use crate::client::request::Request;
@@ -20,58 +20,38 @@ use crate::queue::Time;
 use crate::violation::{Verdict, Violation};
 use checker::{Call, Operation, is_linearizable};
 
-/// What was learned of registers.
+/// What was read of registers behind a sync.
 #[derive(Debug, Default)]
 pub struct Registers {
     /// By register.
     reads: BTreeMap<String, Vec<Call>>,
-    /// When each write was answered, and the version a setData was answered.
-    written: BTreeMap<(SessionId, Xid), (Time, Option<i32>)>,
-    /// Reads behind a sync that were left out.
-    pub left_out: usize,
 }
 
 impl Registers {
-    /// A client is answered by a server that follows the newest leader, or by another one.
-    pub fn answered(
-        &mut self,
-        session: SessionId,
-        asked: &Asked,
-        answer: &Answer<'_>,
-        is_current: bool,
-    ) {
-        match &asked.request {
-            Request::GetData(path, _) if is_register(path) => {
-                let Some(at) = asked.synced_at else { return };
-                if !is_current {
-                    self.left_out += 1;
-                    return;
-                }
-                let value = match answer.error {
-                    0 => GetDataResponse::from_bytes(answer.body)
-                        .ok()
-                        .map(|read| (read.data.unwrap_or_default().to_vec(), read.stat.version)),
-                    _ => None,
-                };
-                let call = Call { from: at, to: answer.at, operation: Operation::Read(value) };
-                self.reads.entry(path.clone()).or_default().push(call);
-            }
-            request if request.is_write() => {
-                let version = SetDataResponse::from_bytes(answer.body).ok();
-                let version = version.filter(|_| answer.error == 0).map(|set| set.stat.version);
-                self.written.insert((session, asked.xid), (answer.at, version));
-            }
-            _ => {}
+    /// A client is answered what it asked for right behind a sync, by a server that follows the
+    /// newest leader.
+    pub fn read(&mut self, asked: &Asked, answer: &Answer<'_>) {
+        let Some(from) = asked.synced_at else { return };
+        let Request::GetData(path, _) = &asked.request else { return };
+        if !is_register(path) {
+            return;
         }
+        let value = match answer.error {
+            0 => GetDataResponse::from_bytes(answer.body)
+                .ok()
+                .map(|read| (read.data.unwrap_or_default().to_vec(), read.stat.version)),
+            _ => None,
+        };
+        let call = Call { from, to: answer.at, operation: Operation::Read(value) };
+        self.reads.entry(path.clone()).or_default().push(call);
     }
 }
 
 /// Checks every register; to be asked once everything is delivered.
 pub fn check(oracle: &Oracle) -> Verdict {
     let mut calls = oracle.registers.reads.clone();
-    for ((session, xid), write) in &oracle.writes {
-        let answered = oracle.registers.written.get(&(*session, *xid));
-        for (path, call) in calls_of(oracle, *session, *xid, write, answered) {
+    for (id, write) in &oracle.writes {
+        for (path, call) in calls_of(oracle, *id, write) {
             calls.entry(path).or_default().push(call);
         }
     }
@@ -86,20 +66,12 @@ pub fn check(oracle: &Oracle) -> Verdict {
 
 /// What a write did to registers. One that was never answered counts if it was delivered, and may
 /// have been carried out at any time; otherwise it never was.
-fn calls_of(
-    oracle: &Oracle,
-    session: SessionId,
-    xid: Xid,
-    write: &Write,
-    answered: Option<&(Time, Option<i32>)>,
-) -> Vec<(String, Call)> {
-    let call = |operation| match answered {
-        Some((at, _)) => Call { from: write.at, to: *at, operation },
-        None => Call { from: write.at, to: Time::MAX, operation },
-    };
+fn calls_of(oracle: &Oracle, id: (SessionId, Xid), write: &Write) -> Vec<(String, Call)> {
+    let to = write.answered.map_or(Time::MAX, |answer| answer.at);
+    let call = |operation| Call { from: write.at, to, operation };
     let error = match write.answered {
-        Some((_, error)) => error,
-        None => match delivered_error(oracle, session, xid) {
+        Some(answer) => answer.error,
+        None => match delivered_error(oracle, id) {
             Some(error) => error,
             None => return Vec::new(),
         },
@@ -112,7 +84,7 @@ fn calls_of(
         // Of the session: it says nothing of the register.
         _ => return Vec::new(),
     };
-    let version = answered.and_then(|(_, version)| *version);
+    let version = write.answered.and_then(|answer| answer.version);
     match &write.request {
         Request::Create(path, data, _) if is_register(path) => {
             let operation = Operation::Create(data.to_vec(), result);
@@ -143,19 +115,8 @@ fn calls_of(
 }
 
 /// With which error a request was delivered; none if it was not.
-fn delivered_error(oracle: &Oracle, session: SessionId, xid: Xid) -> Option<i32> {
+fn delivered_error(oracle: &Oracle, id: (SessionId, Xid)) -> Option<i32> {
     let history = oracle.reference.history();
-    let delivered = history.iter().find(|d| (d.session, d.xid) == (session, xid))?;
-    let entry = TxnEntry::decode(&delivered.entry).ok()?;
-    Some(match &entry.body {
-        TxnBody::Error(txn) => txn.err,
-        TxnBody::Multi(parts) => {
-            let failed = parts.iter().find_map(|part| match part {
-                TxnBody::Error(txn) => Some(txn.err),
-                _ => None,
-            });
-            failed.unwrap_or(0)
-        }
-        _ => 0,
-    })
+    let delivered = history.iter().find(|delivered| (delivered.session, delivered.xid) == id)?;
+    Some(delivered.error)
 }

@@ -127,12 +127,8 @@ impl World {
             return;
         }
         let id = link.server;
-        if end == End::Callee
-            && let Some(process) = self.process(id)
-            && process.paused_until > now
-        {
-            let until = process.paused_until;
-            return self.queue.at(until, Event::ClientCnxn(number, end));
+        if end == End::Callee && self.is_put_off(id, Event::ClientCnxn(number, end)) {
+            return;
         }
         loop {
             let Some(link) = self.links.get_mut(&number) else { return };

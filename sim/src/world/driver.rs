@@ -98,6 +98,16 @@ impl World {
         }
     }
 
+    /// Puts off what a process would do now if it gets no processor time.
+    pub(super) fn is_put_off(&mut self, id: ProcessId, event: Event) -> bool {
+        let now = self.queue.now();
+        let until = self.process(id).map_or(now, |process| process.paused_until);
+        if until > now {
+            self.queue.at(until, event);
+        }
+        until > now
+    }
+
     /// Has a process look into its mailbox in a while.
     fn wake(&mut self, id: ProcessId, delay: Time) {
         let now = self.queue.now();
@@ -128,12 +138,11 @@ impl World {
 
     /// What a process wrote is durable.
     pub(super) fn on_disk_done(&mut self, id: ProcessId) {
+        if self.is_put_off(id, Event::DiskDone(id)) {
+            return;
+        }
         let now = self.queue.now();
         let Some(process) = self.process(id) else { return };
-        if process.paused_until > now {
-            let until = process.paused_until;
-            return self.queue.at(until, Event::DiskDone(id));
-        }
         let after = process.after_disk.take().expect("it waits for the disk");
         let server = &mut self.servers[id.server];
         if let Some(error) = server.disk.error
@@ -242,7 +251,7 @@ impl World {
             Effect::Quorum(effect) => self.carry_out_quorum(id, effect),
             Effect::Exit(reason) => {
                 self.note(format_args!("server {} exits: {reason}", id.server));
-                self.end_process(id);
+                self.give_up(id);
             }
             // A model of the log knows no files.
             Effect::RollLog => {}
@@ -318,10 +327,14 @@ impl World {
         self.queue.after(delay, Event::DiskDone(id));
     }
 
-    /// The disk cannot be written: clients are told by the end of their connections, and the
-    /// process ends.
+    /// The disk cannot be written: the process ends.
     fn fail(&mut self, id: ProcessId, error: DiskError) {
         self.note(format_args!("server {} cannot write: {error:?}", id.server));
+        self.give_up(id);
+    }
+
+    /// The process cannot go on: clients are told by the end of their connections, and it ends.
+    fn give_up(&mut self, id: ProcessId) {
         let now = self.queue.now();
         let server = &mut self.servers[id.server];
         let clock = server.clock(now);

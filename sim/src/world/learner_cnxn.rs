@@ -210,11 +210,8 @@ impl World {
             // What the heal of the network plans brings it.
             return;
         }
-        if let Some(process) = self.process(receiver)
-            && process.paused_until > now
-        {
-            let until = process.paused_until;
-            return self.queue.at(until, Event::Stream(number, end));
+        if self.is_put_off(receiver, Event::Stream(number, end)) {
+            return;
         }
         loop {
             let Some(stream) = self.streams.get_mut(&number) else { return };
@@ -297,12 +294,9 @@ impl World {
         if !here.is_open {
             return;
         }
-        let paused_until = self.process(id).map_or(0, |process| process.paused_until);
-        if paused_until > now {
-            self.queue.at(paused_until, Event::Silence(number, end));
-        } else if ends_at > now {
+        if ends_at > now {
             self.queue.at(ends_at, Event::Silence(number, end));
-        } else {
+        } else if !self.is_put_off(id, Event::Silence(number, end)) {
             self.close_end(number, end, "nothing was heard for too long");
         }
     }
@@ -414,12 +408,10 @@ impl World {
 
     /// Sends the next piece.
     pub(super) fn go_on_with_sync(&mut self, id: ProcessId, number: u64) {
-        let now = self.queue.now();
-        let Some(process) = self.process(id) else { return };
-        if process.paused_until > now {
-            let until = process.paused_until;
-            return self.queue.at(until, Event::Sync(id, number));
+        if self.is_put_off(id, Event::Sync(id, number)) {
+            return;
         }
+        let Some(process) = self.process(id) else { return };
         let Some(mut job) = process.syncs.remove(&number) else { return };
         let state = process.state.clone();
         let Some((stream, end)) = self.find_cnxn(id, job.cnxn.id) else { return };

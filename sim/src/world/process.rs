@@ -171,9 +171,4 @@ impl Process {
         self.next_cnxn += 1;
         LearnerCnxnId(self.next_cnxn)
     }
-
-    /// Whether clients are served.
-    pub fn is_serving(&self) -> bool {
-        self.state.mode() != ServerMode::NotServing
-    }
 }

@@ -22,12 +22,10 @@ impl World {
 
     /// Writes some more of it.
     pub(super) fn go_on_with_snapshot(&mut self, id: ProcessId) {
-        let now = self.queue.now();
-        let Some(process) = self.process(id) else { return };
-        if process.paused_until > now {
-            let until = process.paused_until;
-            return self.queue.at(until, Event::Snapshot(id));
+        if self.is_put_off(id, Event::Snapshot(id)) {
+            return;
         }
+        let Some(process) = self.process(id) else { return };
         let mut walk = process.snapshot.take().expect("a snapshot is being taken");
         let state = process.state.clone();
         let database = state.database.read();
