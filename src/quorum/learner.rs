@@ -14,12 +14,15 @@
 //! 1. History first, flushed, then the epoch, then the ACK of NEWLEADER (ZOOKEEPER-4643, 4646,
 //!    3911): the outputs stand in this order and are carried out in it.
 //! 2. A proposal is acknowledged after it is flushed, and after NEWLEADER is (ZOOKEEPER-4685).
-//! 3. Proposals without a gap, commits in their order: anything else ends the connection
-//!    (ZOOKEEPER-4925). Both are taken in every phase from Synchronising on (ZOOKEEPER-4394).
+//! 3. Proposals without a gap and up to where DIFF says, commits in their order: anything else ends
+//!    the connection (ZOOKEEPER-4925). Both are taken in every phase from Synchronising on
+//!    (ZOOKEEPER-4394).
 //! 4. A configuration that was proposed is on disk before the proposal is acknowledged, and one
 //!    that is committed before it is acted upon.
 
 mod reconfig;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -127,6 +130,8 @@ pub struct Learner {
     flushed: Zxid,
     /// What the snapshot holds: the leader may still send proposals up to here.
     snapshot: Option<Zxid>,
+    /// Up to where DIFF says that the leader's history goes.
+    history_end: Option<Zxid>,
     /// The leader's configuration, to be acted upon when the leader serves.
     config: Option<Arc<QuorumVerifier>>,
     /// Who leads next, if this ends because of that.
@@ -159,6 +164,7 @@ impl Learner {
             unacknowledged: VecDeque::new(),
             flushed: last_logged,
             snapshot: None,
+            history_end: None,
             config: None,
             successor: None,
         }
@@ -250,10 +256,17 @@ impl Learner {
             return;
         }
         self.phase = Phase::Over;
-        match self.cnxn.take() {
-            Some(cnxn) => out.push(LearnerOutput::Do(QuorumEffect::Close(cnxn))),
-            None => out.push(LearnerOutput::Do(QuorumEffect::CancelConnect)),
-        }
+        let reason = match self.cnxn.take() {
+            Some(cnxn) => {
+                let reason = format!("leader {} at {}: {reason}", self.leader, cnxn.peer);
+                out.push(LearnerOutput::Do(QuorumEffect::Close(cnxn)));
+                reason
+            }
+            None => {
+                out.push(LearnerOutput::Do(QuorumEffect::CancelConnect));
+                reason
+            }
+        };
         out.push(LearnerOutput::GiveUp(reason));
     }
 
@@ -285,6 +298,8 @@ impl Learner {
             }
             (Phase::Choice, Diff) => {
                 tracing::info!("getting a diff from the leader, up to 0x{}", packet.zxid);
+                // The start of an epoch is the number of no transaction, which could be sent.
+                self.history_end = Some(packet.zxid).filter(|zxid| zxid.counter() != 0);
                 self.keep_up_to(self.proposed, out);
                 Ok(())
             }
@@ -432,6 +447,10 @@ impl Learner {
     ) -> Result<(), String> {
         if packet.zxid != Zxid(self.epoch << 32) {
             return Err(format!("NEWLEADER of 0x{} in epoch {}", packet.zxid, self.epoch));
+        }
+        if let Some(end) = self.history_end.filter(|end| *end > self.proposed) {
+            let last = self.proposed;
+            return Err(format!("got a diff up to 0x{last} that was to go to 0x{end}"));
         }
         self.see_leaders_config(packet.data.as_deref().unwrap_or_default(), out);
         if mutation::is_on(Mutation::EpochBeforeHistory) {
