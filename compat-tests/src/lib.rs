@@ -14,6 +14,7 @@ pub mod raw_client;
 pub mod reconfig;
 mod rng;
 pub mod scenario;
+pub mod scripted_leader;
 pub mod server;
 pub mod session_script;
 pub mod transcript;

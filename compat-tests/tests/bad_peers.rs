@@ -9,43 +9,17 @@ use std::time::{Duration, Instant};
 use compat_tests::ensemble::{Ensemble, Layout, Role};
 use compat_tests::raw_client::{RawClient, mode, op, open_acl};
 use compat_tests::server::ServerUnderTest;
+use compat_tests::wire::Body;
+use compat_tests::wire::quorum::{
+    LOOKING, Vote, bare, election_introduction, introduction, kind, packet, read_packet,
+};
 use jute::CreateRequest;
 
 /// How long the end of a connection may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const REQUEST: i32 = 1;
-const ACK: i32 = 3;
-const PING: i32 = 5;
-const REVALIDATE: i32 = 6;
-const NEW_LEADER: i32 = 10;
-const FOLLOWER_INFO: i32 = 11;
-const OBSERVER_INFO: i32 = 16;
-const ACK_EPOCH: i32 = 18;
-
-/// Bytes of a LEADERINFO: type, zxid, a body of four bytes with its length, and no identities.
-const LEADER_INFO_BYTES: usize = 24;
-
 /// An id that no member has.
 const STRANGER: i64 = 77;
-
-fn packet(kind: i32, zxid: i64, body: &[u8]) -> Vec<u8> {
-    let length = i32::try_from(body.len()).expect("a short body");
-    let mut packet = Vec::new();
-    packet.extend(kind.to_be_bytes());
-    packet.extend(zxid.to_be_bytes());
-    packet.extend(length.to_be_bytes());
-    packet.extend(body);
-    packet.extend((-1i32).to_be_bytes());
-    packet
-}
-
-fn introduction(kind: i32, zxid: i64, sid: i64) -> Vec<u8> {
-    let mut info = sid.to_be_bytes().to_vec();
-    info.extend(0x10000i32.to_be_bytes());
-    info.extend(0i64.to_be_bytes());
-    packet(kind, zxid, &info)
-}
 
 fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the port is open");
@@ -71,36 +45,39 @@ fn wait_until_closed(mut stream: TcpStream, what: &str) -> Vec<u8> {
 
 /// An observer that the leader serves; gives its connection and the leader's epoch.
 fn observer(leader: SocketAddr) -> (TcpStream, i64) {
-    let mut stream = connect(leader, &introduction(OBSERVER_INFO, 0, STRANGER));
+    let mut stream = connect(leader, &introduction(kind::OBSERVER_INFO, 0, STRANGER));
     stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
-    let mut info = [0; LEADER_INFO_BYTES];
-    stream.read_exact(&mut info).expect("LEADERINFO");
-    let zxid = i64::from_be_bytes(*info[4..].first_chunk().expect("a zxid"));
-    stream.write_all(&packet(ACK_EPOCH, 0, &0i32.to_be_bytes())).expect("it is taken");
-    let new_leader: Vec<u8> = [&NEW_LEADER.to_be_bytes()[..], &zxid.to_be_bytes()].concat();
+    let info = read_packet(&mut stream).expect("LEADERINFO");
+    assert_eq!(info.kind, kind::LEADER_INFO);
+    stream.write_all(&packet(kind::ACK_EPOCH, 0, &0i32.to_be_bytes())).expect("it is taken");
+    // A snapshot is no packet.
+    let new_leader: Vec<u8> =
+        [&kind::NEW_LEADER.to_be_bytes()[..], &info.zxid.to_be_bytes()].concat();
     let (mut seen, mut bytes) = (Vec::<u8>::new(), [0; 65_536]);
     while !seen.windows(new_leader.len()).any(|window| window == new_leader) {
         let count = stream.read(&mut bytes).expect("the leader's history");
         assert!(count > 0, "the leader closes the connection of an observer");
         seen.extend(&bytes[..count]);
     }
-    stream.write_all(&packet(ACK, zxid, &[])).expect("it is taken");
+    stream.write_all(&packet(kind::ACK, info.zxid, &[])).expect("it is taken");
     stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-    (stream, zxid)
+    (stream, info.zxid)
 }
 
 /// A write at each member.
 fn serves_on(ensemble: &Ensemble, name: &str) {
-    for member in 0..ensemble.len() {
-        let mut client = RawClient::connect(ensemble.address(member), 30_000).expect("a session");
-        let request = CreateRequest {
-            path: format!("/{name}-{member}").into(),
-            data: None,
-            acl: open_acl(),
-            flags: mode::PERSISTENT,
-        };
-        assert_eq!(client.call(op::CREATE, &request).expect("a reply").header.err, 0, "{name}");
-    }
+    (0..ensemble.len()).for_each(|member| serves_on_at(ensemble, member, name));
+}
+
+fn serves_on_at(ensemble: &Ensemble, member: usize, name: &str) {
+    let mut client = RawClient::connect(ensemble.address(member), 30_000).expect("a session");
+    let request = CreateRequest {
+        path: format!("/{name}-{member}").into(),
+        data: None,
+        acl: open_acl(),
+        flags: mode::PERSISTENT,
+    };
+    assert_eq!(client.call(op::CREATE, &request).expect("a reply").header.err, 0, "{name}");
 }
 
 #[test]
@@ -113,29 +90,26 @@ fn a_bad_learner_loses_its_connection_and_nothing_else() {
     let openings = [
         ("garbage", vec![0xff; 64]),
         ("zeros", vec![0; 64]),
-        ("a ping first", packet(PING, 0, &[])),
-        ("an introduction without a body", packet(FOLLOWER_INFO, 0, &[])),
-        ("a body of two gigabytes", [&FOLLOWER_INFO.to_be_bytes()[..], &[0x7f; 12]].concat()),
-        ("the leader's own id", introduction(FOLLOWER_INFO, 0, own_id)),
-        ("the last epoch", introduction(FOLLOWER_INFO, last_epoch, STRANGER)),
-        ("the last zxid", introduction(OBSERVER_INFO, i64::MAX, STRANGER)),
+        ("a ping first", packet(kind::PING, 0, &[])),
+        ("an introduction without a body", packet(kind::FOLLOWER_INFO, 0, &[])),
+        ("a body of two gigabytes", [&kind::FOLLOWER_INFO.to_be_bytes()[..], &[0x7f; 12]].concat()),
+        ("the leader's own id", introduction(kind::FOLLOWER_INFO, 0, own_id)),
+        ("the last epoch", introduction(kind::FOLLOWER_INFO, last_epoch, STRANGER)),
+        ("the last zxid", introduction(kind::OBSERVER_INFO, i64::MAX, STRANGER)),
     ];
     for (what, bytes) in openings {
         let answer = wait_until_closed(connect(address, &bytes), what);
         assert!(answer.is_empty(), "{what} is answered");
     }
-    let mut short = introduction(OBSERVER_INFO, 0, STRANGER);
-    short.extend(packet(ACK_EPOCH, 0, &[0, 0]));
+    let mut short = introduction(kind::OBSERVER_INFO, 0, STRANGER);
+    short.extend(packet(kind::ACK_EPOCH, 0, &[0, 0]));
     wait_until_closed(connect(address, &short), "an ACKEPOCH without an epoch");
 
     let (mut stream, epoch) = observer(address);
     // Neither closes it: what no server of ours or Apache's asks for is answered or passed over.
     let request = |op: i32, body: &[u8]| {
-        let mut data = 7i64.to_be_bytes().to_vec();
-        data.extend(1i32.to_be_bytes());
-        data.extend(op.to_be_bytes());
-        data.extend(body);
-        packet(REQUEST, -1, &data)
+        let data = Body::new().long(7).int(1).int(op).raw(body).into_bytes();
+        packet(kind::REQUEST, -1, &data)
     };
     for op in [-1, 0, 1, 2, 5, 7, 13, 14, 15, 16, 19, 20, 21, -10, -11, 99, 101, i32::MAX] {
         for body in [&[][..], &[0xff; 40], &[0x7f; 4]] {
@@ -143,16 +117,16 @@ fn a_bad_learner_loses_its_connection_and_nothing_else() {
         }
     }
     serves_on(&ensemble, "after-requests");
-    stream.write_all(&packet(ACK, epoch | 0x7fff_ffff, &[])).expect("it is taken");
+    stream.write_all(&packet(kind::ACK, epoch | 0x7fff_ffff, &[])).expect("it is taken");
     wait_until_closed(stream, "an ACK of what was never proposed");
 
     let bad = [
-        ("a REQUEST that is too short", packet(REQUEST, -1, &[1, 2, 3])),
-        ("a PING with half a session", packet(PING, 0, &[9; 17])),
-        ("a REVALIDATE that is too short", packet(REVALIDATE, -1, &[1])),
+        ("a REQUEST that is too short", packet(kind::REQUEST, -1, &[1, 2, 3])),
+        ("a PING with half a session", packet(kind::PING, 0, &[9; 17])),
+        ("a REVALIDATE that is too short", packet(kind::REVALIDATE, -1, &[1])),
         ("an unknown packet", packet(4711, 0, &[])),
-        ("a body of negative length", [&PING.to_be_bytes()[..], &[0xfe; 12]].concat()),
-        ("an introduction again", introduction(FOLLOWER_INFO, 0, STRANGER)),
+        ("a body of negative length", [&kind::PING.to_be_bytes()[..], &[0xfe; 12]].concat()),
+        ("an introduction again", introduction(kind::FOLLOWER_INFO, 0, STRANGER)),
     ];
     for (what, bytes) in bad {
         let (mut stream, _) = observer(address);
@@ -170,46 +144,37 @@ fn a_bad_learner_loses_its_connection_and_nothing_else() {
 #[test]
 fn bad_voters_do_not_keep_others_from_electing() {
     let mut ensemble = Layout::new(&[ServerUnderTest::from_env(); 3]).start();
-    let introduction = |sid: i64| {
-        let address = b"127.0.0.1:9";
-        let mut bytes = (-65_536i64).to_be_bytes().to_vec();
-        bytes.extend(sid.to_be_bytes());
-        bytes.extend((address.len() as i32).to_be_bytes());
-        bytes.extend(address);
-        bytes
-    };
-    // State, leader, zxid, round, epoch, version and no configuration.
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
     let vote = |leader: i64, highest: i64| {
-        let mut message = 0i32.to_be_bytes().to_vec();
-        for number in [leader, highest, highest, highest] {
-            message.extend(number.to_be_bytes());
-        }
-        message.extend(2i32.to_be_bytes());
-        message.extend(0i32.to_be_bytes());
-        [&(message.len() as i32).to_be_bytes()[..], &message].concat()
+        let (zxid, round, peer_epoch) = (highest, highest, highest);
+        Vote { state: LOOKING, leader, zxid, round, peer_epoch }.message()
     };
     let mut open = Vec::new();
     for member in 0..3 {
         let address = ensemble.election_address(member);
         for (what, bytes) in [
             ("garbage", vec![0xff; 64]),
-            ("its own id", introduction(member as i64 + 1)),
+            ("its own id", election_introduction(member as i64 + 1, nobody)),
             ("addresses of two gigabytes", {
-                let mut bytes = introduction(STRANGER);
+                let mut bytes = election_introduction(STRANGER, nobody);
                 bytes[16..20].copy_from_slice(&i32::MAX.to_be_bytes());
                 bytes
             }),
             ("a message of two gigabytes", {
-                [introduction(STRANGER), i32::MAX.to_be_bytes().to_vec()].concat()
+                [election_introduction(STRANGER, nobody), i32::MAX.to_be_bytes().to_vec()].concat()
             }),
             ("a message of negative length", {
-                [introduction(STRANGER), i32::MIN.to_be_bytes().to_vec()].concat()
+                [election_introduction(STRANGER, nobody), i32::MIN.to_be_bytes().to_vec()].concat()
             }),
         ] {
             wait_until_closed(connect(address, &bytes), what);
         }
         for highest in [i64::MAX, i64::MIN, -1] {
-            let bytes = [introduction(STRANGER), vote(STRANGER, highest), vote(1, highest)];
+            let bytes = [
+                election_introduction(STRANGER, nobody),
+                vote(STRANGER, highest),
+                vote(1, highest),
+            ];
             open.push(connect(address, &bytes.concat()));
         }
         // One byte and then nothing.
@@ -224,4 +189,54 @@ fn bad_voters_do_not_keep_others_from_electing() {
     ensemble.wait_until_all_serve();
     assert!((0..3).any(|member| ensemble.role(member) == Role::Leader));
     serves_on(&ensemble, "after-votes");
+}
+
+/// Followers of Apache's before 3.9.3 may acknowledge a proposal before NEWLEADER (ZOOKEEPER-4685).
+#[test]
+fn a_proposal_may_be_acknowledged_before_newleader() {
+    let mut ensemble = Layout::new(&[ServerUnderTest::Gamekeeper; 3]).start();
+    let (leader, member) = (ensemble.wait_for_leader(), ensemble.follower(0));
+    ensemble.kill(member);
+    serves_on_at(&ensemble, leader, "before");
+    let last = ensemble.last_zxid(leader).expect("it serves");
+    let sid = member as i64 + 1;
+    let hello = introduction(kind::FOLLOWER_INFO, last >> 32 << 32, sid);
+    let mut stream = connect(ensemble.quorum_address(leader), &hello);
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    let epoch = next_to_act_on(&mut stream, kind::LEADER_INFO);
+    let no_new_promise = packet(kind::ACK_EPOCH, last, &(-1i32).to_be_bytes());
+    stream.write_all(&no_new_promise).expect("it is taken");
+    assert_eq!(next_to_act_on(&mut stream, kind::DIFF), last, "nothing is missing");
+    assert_eq!(next_to_act_on(&mut stream, kind::NEW_LEADER), epoch);
+    serves_on_at(&ensemble, leader, "meanwhile");
+    let mut proposed = next_to_act_on(&mut stream, kind::PROPOSAL);
+    stream.write_all(&bare(kind::ACK, proposed)).expect("it is taken");
+    stream.write_all(&bare(kind::ACK, epoch)).expect("it is taken");
+    // What was written meanwhile, and then that it may serve.
+    loop {
+        let packet = read_packet(&mut stream).expect("the leader keeps it");
+        match packet.kind {
+            kind::PROPOSAL => proposed = packet.zxid,
+            kind::UP_TO_DATE => break,
+            _ => {}
+        }
+    }
+    stream.write_all(&bare(kind::ACK, proposed)).expect("it is taken");
+    serves_on_at(&ensemble, leader, "after");
+    while next_to_act_on(&mut stream, kind::PROPOSAL) <= proposed {}
+    assert_eq!(ensemble.wait_for_leader(), leader, "the leader has not changed");
+}
+
+/// The next packet behind commits and pings, which has to be of this type; gives its zxid.
+fn next_to_act_on(stream: &mut TcpStream, wanted: i32) -> i64 {
+    loop {
+        let packet = read_packet(stream).expect("a packet of the leader");
+        match packet.kind {
+            kind::PING | kind::COMMIT => {}
+            other => {
+                assert_eq!(other, wanted, "{packet:?}");
+                return packet.zxid;
+            }
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use jute::{Field, QuorumPacket, Reader};
 
+use crate::wire::quorum::kind;
+
 /// Longest start of an election connection: its text is at most 2048 bytes.
 const INITIAL_MESSAGE_MAX: usize = 8 + 8 + 4 + 2048;
 
@@ -49,9 +51,9 @@ impl SyncWatcher {
         let mut reader = Reader::new(&self.seen);
         while let Ok(packet) = QuorumPacket::read(&mut reader) {
             let kind = match packet.kind {
-                13 => SyncKind::Diff,
-                14 => SyncKind::Trunc,
-                15 => SyncKind::Snap,
+                kind::DIFF => SyncKind::Diff,
+                kind::TRUNC => SyncKind::Trunc,
+                kind::SNAP => SyncKind::Snap,
                 _ => continue,
             };
             self.done = true;
@@ -109,6 +111,7 @@ impl AddressRewriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::quorum::bare;
 
     #[test]
     fn an_election_address_is_replaced_however_the_bytes_arrive() {
@@ -131,8 +134,7 @@ mod tests {
 
     #[test]
     fn the_kind_of_a_synchronisation_is_seen_once() {
-        let packet = |kind| QuorumPacket { kind, zxid: 7, data: None, authinfo: None }.to_vec();
-        let sent = [packet(17), packet(14), packet(13)].concat();
+        let sent = [kind::LEADER_INFO, kind::TRUNC, kind::DIFF].map(|kind| bare(kind, 7)).concat();
         let mut watcher = SyncWatcher::default();
         let seen: Vec<SyncKind> = sent.iter().filter_map(|b| watcher.feed(&[*b])).collect();
         assert_eq!(seen, [SyncKind::Trunc]);
