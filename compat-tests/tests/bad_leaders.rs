@@ -1,5 +1,5 @@
-//! What broken leaders send to a follower of ours: it hangs up and says on whom and why, its history
-//! stays what it was, and it goes on with a leader that works.
+//! What broken leaders send to a follower of ours: it hangs up and says on whom and why, its
+//! history stays what it was, and it goes on with a leader that works.
 
 use std::fs;
 
