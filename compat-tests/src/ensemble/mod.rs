@@ -68,6 +68,7 @@ pub struct Layout {
     on_machines: bool,
     dynamic: bool,
     observer_masters: bool,
+    two_addresses: bool,
 }
 
 impl Layout {
@@ -89,6 +90,7 @@ impl Layout {
             on_machines: false,
             dynamic: false,
             observer_masters: false,
+            two_addresses: false,
         }
     }
 
@@ -129,6 +131,14 @@ impl Layout {
         assert!(!self.proxied, "links lead to 127.0.0.1");
         self.observer_masters = true;
         self
+    }
+
+    /// Gives each member a second host beside 127.0.0.1, 127.0.1.N. Apache's servers look at the
+    /// property only, and not at zoo.cfg, when they read the server lines.
+    pub fn with_two_addresses(self) -> Self {
+        assert!(!self.proxied && !self.observer_masters, "each member has one host there");
+        let layout = self.with_property("zookeeper.multiAddress.enabled", "true");
+        Self { two_addresses: true, ..layout }
     }
 
     /// Adds a line to every zoo.cfg, in the place of one with the same key.
@@ -205,7 +215,11 @@ impl Layout {
                 suffix += &format!(";127.0.0.1:{}", ports[other].client);
             }
             let host = if self.observer_masters { id } else { 1 };
-            lines.push(format!("server.{id}=127.0.0.{host}:{quorum}:{election}{suffix}"));
+            let mut address = format!("127.0.0.{host}:{quorum}:{election}");
+            if self.two_addresses {
+                address += &format!("|127.0.1.{id}:{quorum}:{election}");
+            }
+            lines.push(format!("server.{id}={address}{suffix}"));
             if let Some((_, weight)) = spec.group {
                 lines.push(format!("weight.{id}={weight}"));
             }
@@ -323,6 +337,11 @@ impl Ensemble {
         };
         let id = member + 1;
         format!("server.{id}=127.0.0.1:{quorum}:{election}:{part};127.0.0.1:{client}")
+    }
+
+    /// Where a member listens.
+    pub fn ports(&self, member: usize) -> MemberPorts {
+        self.members[member].ports
     }
 
     /// Ports that no member has: as many members would have had them before.
