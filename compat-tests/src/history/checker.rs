@@ -14,13 +14,14 @@
 //! 7. Ephemeral nodes of sessions that are over are gone.
 //! 8. All members have the same tree, to the last field of each Stat, the same digests and the same
 //!    last zxid.
+//! 9. What was done to a node that several clients set is linearizable ([`super::registers`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::workload::{REFUSED, ROOT};
-use super::{Action, History, Outcome, Summary, Trouble, Write};
+use super::{Action, History, Outcome, Summary, Trouble, Write, registers};
 use crate::ensemble::Ensemble;
 use crate::server::ServerUnderTest;
 use crate::tree_dump;
@@ -46,6 +47,7 @@ pub fn check(ensemble: &Ensemble, history: &History) -> Result<Summary, Vec<Trou
     check_order(history, &mut troubles);
     check_reads(history, &mut troubles);
     check_sessions(history, &mut troubles);
+    registers::check(history, &mut troubles);
     if troubles.is_empty() { Ok(history.summary()) } else { Err(troubles) }
 }
 
@@ -220,7 +222,9 @@ fn check_nodes(history: &History, nodes: &Nodes, troubles: &mut Vec<Trouble>) {
 
 fn is_counter(action: &Action) -> bool {
     match action {
-        Action::Create { path } | Action::Set { path, .. } => path.ends_with("/counter"),
+        Action::Create { path } | Action::Set { path, .. } => {
+            path.ends_with("/counter") || registers::is_register(path)
+        }
         _ => false,
     }
 }
@@ -347,11 +351,16 @@ pub(super) fn stale_reads(history: &History) -> usize {
     let mut acked: HashMap<&str, Vec<(Instant, i32)>> = HashMap::new();
     for (path, counter) in counters(history) {
         let times = counter.acked.iter().map(|(version, write)| (write.completed, *version));
-        acked.insert(path, times.collect());
+        let mut times: Vec<(Instant, i32)> = times.collect();
+        times.sort_unstable();
+        // Of several writers one may hear later than another what was done before.
+        for index in 1..times.len() {
+            times[index].1 = times[index].1.max(times[index - 1].1);
+        }
+        acked.insert(path, times);
     }
     let stale = |read: &&super::Read| {
         let Some(acked) = acked.get(read.path.as_str()) else { return false };
-        // One writer, so that versions and times rise together.
         let before = acked.partition_point(|(at, _)| *at < read.invoked);
         before.checked_sub(1).is_some_and(|index| acked[index].1 > read.version)
     };
@@ -502,6 +511,8 @@ mod tests {
         let read = |version, data: &str| Read {
             path: COUNTER.into(),
             invoked: at(10),
+            completed: at(11),
+            zxid: 2,
             version,
             data: data.into(),
         };

@@ -1,9 +1,10 @@
 //! What clients did to an ensemble and what they were told, and whether that can be.
 //!
 //! [`workload`] runs clients while a scenario does harm, [`checker`] judges their notes and
-//! the trees of all members afterwards.
+//! the trees of all members afterwards, [`registers`] the order of what was done to shared nodes.
 
 pub mod checker;
+pub mod registers;
 pub mod session;
 pub mod workload;
 
@@ -96,6 +97,10 @@ pub struct Read {
     pub path: String,
     /// When the `sync` was sent.
     pub invoked: Instant,
+    /// When the data came.
+    pub completed: Instant,
+    /// The last transaction of the server that answered.
+    pub zxid: i64,
     /// Version of the data.
     pub version: i32,
     /// The data.
@@ -148,6 +153,8 @@ pub struct Summary {
     /// Reads that came after a `sync` and still missed a write acknowledged before it. ZooKeeper
     /// does not promise that there are none: a leader that is cut off answers for a while.
     pub stale_reads: usize,
+    /// Reads of shared registers that a leader may have answered that had been replaced.
+    pub reads_left_out: usize,
     /// Connections made again.
     pub reconnects: usize,
     /// Sessions lost.
@@ -162,14 +169,15 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} writes: {} acknowledged, {} refused, {} unknown; {} reads, {} stale after sync; \
-             {} reconnects, {} sessions expired; longest write stall {} ms",
+            "{} writes: {} acknowledged, {} refused, {} unknown; {} reads, {} stale after sync, \
+             {} left out; {} reconnects, {} sessions expired; longest write stall {} ms",
             self.writes,
             self.acked,
             self.refused,
             self.unknown,
             self.reads,
             self.stale_reads,
+            self.reads_left_out,
             self.reconnects,
             self.expired,
             self.longest_stall.as_millis()
@@ -199,6 +207,7 @@ impl History {
             unknown: count(|outcome| matches!(outcome, Outcome::Unknown)),
             reads: self.reads.iter().map(Vec::len).sum(),
             stale_reads: checker::stale_reads(self),
+            reads_left_out: registers::reads_left_out(self),
             reconnects: self.reconnects,
             expired: self.expired.len(),
             longest_stall: self.span.map_or(Duration::ZERO, |(from, to)| self.stall(from, to)),

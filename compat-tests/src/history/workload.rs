@@ -4,6 +4,9 @@
 //! - A writer owns `/load/w-N`: sequential nodes, plain nodes and their ends, a counter that only
 //!   it sets, always with the version it expects, and now and then a write that must be refused.
 //! - A reader reads the counters, each read after a `sync`.
+//! - A contender reads a register that all contenders share, after a `sync`, and sets it with the
+//!   version it has read. Every few seconds they go on to a new one, so that none has too many
+//!   calls to be put in order.
 //! - A keeper holds an ephemeral node and looks at it again and again.
 //! - A passer-by opens a session, creates an ephemeral node, and closes the session or just goes.
 
@@ -19,7 +22,7 @@ use jute::{
 };
 
 use super::session::{Answer, ClusterSession};
-use super::{Action, Ephemeral, History, Outcome, Read, Trouble, Write};
+use super::{Action, Ephemeral, History, Outcome, Read, Trouble, Write, registers};
 use crate::raw_client::{mode, op, open_acl};
 
 /// Error codes that the clients expect here and there.
@@ -28,6 +31,10 @@ const BAD_VERSION: i32 = -103;
 const NODE_EXISTS: i32 = -110;
 const SESSION_EXPIRED: i32 = -112;
 const SESSION_MOVED: i32 = -118;
+
+/// For how long contenders share one register, and pause between two sets.
+const REGISTER_TIME: Duration = Duration::from_secs(5);
+const CONTENDER_PAUSE: Duration = Duration::from_millis(10);
 
 /// Data of a write that has to be refused; it must never be seen.
 pub(super) const REFUSED: &str = "refused";
@@ -42,6 +49,8 @@ pub struct Load {
     pub writers: usize,
     /// Readers.
     pub readers: usize,
+    /// Contenders.
+    pub contenders: usize,
     /// Holders of an ephemeral node.
     pub keepers: usize,
     /// Pause of a writer or reader between two requests.
@@ -57,6 +66,7 @@ impl Default for Load {
         Self {
             writers: 4,
             readers: 2,
+            contenders: 3,
             keepers: 2,
             pause: Duration::from_millis(2),
             session_timeout_ms: 10_000,
@@ -78,6 +88,7 @@ pub struct Workload {
 struct Shared {
     members: Vec<SocketAddr>,
     load: Load,
+    begun: Instant,
     stop: AtomicBool,
     acked: Vec<AtomicUsize>,
 }
@@ -119,8 +130,8 @@ impl Workload {
         make_parents(members, &load);
         let acked = (0..load.writers).map(|_| AtomicUsize::new(0)).collect();
         let stop = AtomicBool::new(false);
-        let shared = Arc::new(Shared { members: members.to_vec(), load, stop, acked });
         let begun = Instant::now();
+        let shared = Arc::new(Shared { members: members.to_vec(), load, begun, stop, acked });
         let mut threads = Vec::new();
         let mut client = |run: fn(&Shared, usize, usize) -> Notes, count: usize| {
             for number in 0..count {
@@ -130,6 +141,7 @@ impl Workload {
         };
         client(write, shared.load.writers);
         client(read, shared.load.readers);
+        client(contend, shared.load.contenders);
         client(keep, shared.load.keepers);
         client(pass_by, 1);
         Self { shared, threads, begun, steps: Vec::new() }
@@ -190,8 +202,8 @@ fn make_parents(members: &[SocketAddr], load: &Load) {
     let mut session = ClusterSession::new(members, load.session_timeout_ms, load.seed);
     let below =
         (0..load.writers).flat_map(|w| ["", "/seq", "/n"].map(|x| format!("{}{x}", own(w))));
-    let paths: Vec<String> =
-        [ROOT.to_string(), format!("{ROOT}/eph")].into_iter().chain(below).collect();
+    let parents = [ROOT.to_string(), format!("{ROOT}/eph"), registers::PARENT.to_string()];
+    let paths: Vec<String> = parents.into_iter().chain(below).collect();
     let deadline = Instant::now() + Duration::from_secs(60);
     for path in &paths {
         loop {
@@ -243,15 +255,25 @@ fn delete(session: &mut ClusterSession, path: &str) -> Outcome {
     }
 }
 
-/// Data and version, or the error code; none when the connection was lost.
-fn get(session: &mut ClusterSession, path: &str) -> Option<Result<(String, i32), i32>> {
+/// A read behind a `sync`, or the error code; none when there was no answer to either.
+fn sync_and_get(session: &mut ClusterSession, path: &str) -> Option<Result<Read, i32>> {
+    let invoked = Instant::now();
+    if !session.sync() {
+        return None;
+    }
     match session.call(op::GET_DATA, &GetDataRequest { path: path.into(), watch: false }) {
         Answer::Unknown => None,
         Answer::Reply(reply) if reply.header.err != 0 => Some(Err(reply.header.err)),
         Answer::Reply(reply) => {
             let got: GetDataResponse<'_> = reply.record();
-            let data = String::from_utf8_lossy(got.data.unwrap_or_default()).into_owned();
-            Some(Ok((data, got.stat.version)))
+            Some(Ok(Read {
+                path: path.into(),
+                invoked,
+                completed: Instant::now(),
+                zxid: reply.header.zxid,
+                version: got.stat.version,
+                data: String::from_utf8_lossy(got.data.unwrap_or_default()).into_owned(),
+            }))
         }
     }
 }
@@ -321,10 +343,18 @@ impl Writer<'_> {
         let invoked = Instant::now();
         let outcome = run(&mut self.session, &data);
         let completed = Instant::now();
-        let fresh = matches!(action, Action::CreateSequential { .. } | Action::Create { .. });
+        let fresh = match &action {
+            Action::CreateSequential { .. } => true,
+            // A create of before, with an unknown end, may have made a register.
+            Action::Create { path } => !registers::is_register(path),
+            Action::Set { .. } | Action::Delete { .. } => false,
+        };
         match &outcome {
             Outcome::Acked { .. } => {
-                self.shared.acked[self.number].fetch_add(1, Ordering::Relaxed);
+                // Contenders have higher numbers, and are not waited for.
+                if let Some(acked) = self.shared.acked.get(self.number) {
+                    acked.fetch_add(1, Ordering::Relaxed);
+                }
             }
             Outcome::Refused(error) if fresh && !is_about_session(*error) => {
                 let text = format!("{action:?} of {data} was refused with {error}");
@@ -357,11 +387,8 @@ impl Writer<'_> {
     /// The version of the counter after an unknown end, by a read behind a `sync`; creates it at
     /// first.
     fn find_counter(&mut self, path: &str) -> Option<i32> {
-        if !self.session.sync() {
-            return None;
-        }
-        let error = match get(&mut self.session, path)? {
-            Ok((_, version)) => return Some(version),
+        let error = match sync_and_get(&mut self.session, path)? {
+            Ok(read) => return Some(read.version),
             Err(error) => error,
         };
         if error == NO_NODE {
@@ -401,16 +428,47 @@ fn read(shared: &Shared, number: usize, seed: usize) -> Notes {
             break;
         }
         let path = format!("{}/counter", own(turn % shared.load.writers.max(1)));
-        let invoked = Instant::now();
-        if session.sync()
-            && let Some(Ok((data, version))) = get(&mut session, &path)
-        {
-            notes.reads.push(Read { path, invoked, version, data });
+        if let Some(Ok(read)) = sync_and_get(&mut session, &path) {
+            notes.reads.push(read);
         }
         thread::sleep(shared.load.pause);
     }
     notes.sessions.push(session);
     notes
+}
+
+/// A contender's loop.
+fn contend(shared: &Shared, number: usize, seed: usize) -> Notes {
+    let makes_registers = number == 0;
+    let number = shared.load.writers + number;
+    let session = shared.session(seed);
+    let mut contender = Writer { shared, number, session, notes: Notes::default() };
+    for turn in 0.. {
+        if !shared.connect(&mut contender.session) {
+            break;
+        }
+        let nth = shared.begun.elapsed().as_nanos() / REGISTER_TIME.as_nanos();
+        let path = format!("{}/{nth}", registers::PARENT);
+        let data = format!("{number}.{turn}");
+        match sync_and_get(&mut contender.session, &path) {
+            Some(Ok(read)) => {
+                let version = read.version;
+                contender.notes.reads.push(read);
+                let action = Action::Set { path: path.clone(), version };
+                contender.note(action, data, |session, data| set(session, &path, data, version));
+            }
+            Some(Err(NO_NODE)) if makes_registers => {
+                let action = Action::Create { path: path.clone() };
+                contender.note(action, data, |session, data| {
+                    create(session, &path, data, mode::PERSISTENT)
+                });
+            }
+            _ => {}
+        }
+        thread::sleep(CONTENDER_PAUSE);
+    }
+    contender.notes.sessions.push(contender.session);
+    contender.notes
 }
 
 /// A keeper's loop: its node is there for as long as its session is.

@@ -14,7 +14,7 @@ type State = Option<(Vec<u8>, i32)>;
 
 /// What was asked of a register, and answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Operation {
+pub enum Operation {
     /// Its data and version, if it is there.
     Read(Option<(Vec<u8>, i32)>),
     /// It was created with this data.
@@ -29,7 +29,7 @@ pub(super) enum Operation {
 
 /// A call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Call {
+pub struct Call {
     /// When it began.
     pub from: Time,
     /// When it ended.
@@ -79,8 +79,17 @@ impl Operation {
 
 /// Whether these calls of one register, which was not there before, are linearizable.
 pub(super) fn is_linearizable(calls: &[Call]) -> bool {
-    let mut by_start: Vec<&Call> = calls.iter().collect();
-    by_start.sort_by_key(|call| call.from);
+    is_linearizable_perhaps_with(calls, &[])
+}
+
+/// The same where other calls, whose end nobody knows, may have been carried out at any time since
+/// they began, or never.
+pub fn is_linearizable_perhaps_with(calls: &[Call], perhaps: &[Call]) -> bool {
+    let certain = calls.iter().map(|call| Pending { call, to: call.to, is_certain: true });
+    let others = perhaps.iter().map(|call| Pending { call, to: Time::MAX, is_certain: false });
+    let mut by_start: Vec<Pending<'_>> = certain.chain(others).collect();
+    by_start.sort_by_key(|pending| pending.call.from);
+    let mut certain_left = calls.len();
     let mut done = vec![0_u64; by_start.len().div_ceil(64)];
     let mut visited = HashSet::new();
     // Calls carried out so far, each with the state before it.
@@ -88,13 +97,14 @@ pub(super) fn is_linearizable(calls: &[Call]) -> bool {
     let mut state: State = None;
     let mut next = 0;
     loop {
-        if path.len() == by_start.len() {
+        if certain_left == 0 {
             return true;
         }
         match candidate(&by_start, &done, next, &state) {
             Some((index, after)) => {
                 done[index / 64] |= 1 << (index % 64);
                 if visited.insert((done.clone(), after.clone())) {
+                    certain_left -= usize::from(by_start[index].is_certain);
                     path.push((index, std::mem::replace(&mut state, after)));
                     next = 0;
                 } else {
@@ -105,6 +115,7 @@ pub(super) fn is_linearizable(calls: &[Call]) -> bool {
             None => {
                 let Some((index, before)) = path.pop() else { return false };
                 done[index / 64] &= !(1 << (index % 64));
+                certain_left += usize::from(by_start[index].is_certain);
                 state = before;
                 next = index + 1;
             }
@@ -112,22 +123,34 @@ pub(super) fn is_linearizable(calls: &[Call]) -> bool {
     }
 }
 
+/// A call that is to be put in order.
+struct Pending<'a> {
+    call: &'a Call,
+    to: Time,
+    is_certain: bool,
+}
+
 /// The first call from `next` on that may be carried out now: it has begun before any that is not
 /// carried out has ended.
-fn candidate(calls: &[&Call], done: &[u64], next: usize, state: &State) -> Option<(usize, State)> {
+fn candidate(
+    calls: &[Pending<'_>],
+    done: &[u64],
+    next: usize,
+    state: &State,
+) -> Option<(usize, State)> {
     let is_done = |index: usize| done[index / 64] & 1 << (index % 64) != 0;
     let mut first_end = Time::MAX;
     // Those that begin later cannot be what ends first, once one has ended before they begin.
-    for (_, call) in calls.iter().enumerate().filter(|(index, _)| !is_done(*index)) {
-        if call.from > first_end {
+    for (_, pending) in calls.iter().enumerate().filter(|(index, _)| !is_done(*index)) {
+        if pending.call.from > first_end {
             break;
         }
-        first_end = first_end.min(call.to);
+        first_end = first_end.min(pending.to);
     }
     let waiting = calls.iter().enumerate().skip(next).filter(|(index, _)| !is_done(*index));
     waiting
-        .take_while(|(_, call)| call.from <= first_end)
-        .find_map(|(index, call)| Some((index, call.operation.apply(state)?)))
+        .take_while(|(_, pending)| pending.call.from <= first_end)
+        .find_map(|(index, pending)| Some((index, pending.call.operation.apply(state)?)))
 }
 
 #[cfg(test)]
@@ -178,5 +201,20 @@ mod tests {
         let refused =
             [create, call(20, 30, Operation::Set("b".into(), 0, None, Err(ErrorCode::BadVersion)))];
         assert!(!is_linearizable(&refused));
+    }
+
+    #[test]
+    fn a_call_without_an_end_may_have_been_carried_out_or_not() {
+        let create = call(0, 10, Operation::Create("a".into(), Ok(())));
+        let perhaps = [call(20, 25, Operation::Set("b".into(), 0, None, Ok(())))];
+        let never = [create.clone(), call(30, 40, read("a", 0))];
+        let late = [create.clone(), call(30, 40, read("a", 0)), call(50, 60, read("b", 1))];
+        let undone = [create.clone(), call(30, 40, read("b", 1)), call(50, 60, read("a", 0))];
+        assert!(is_linearizable_perhaps_with(&never, &perhaps));
+        assert!(is_linearizable_perhaps_with(&late, &perhaps));
+        assert!(!is_linearizable_perhaps_with(&undone, &perhaps));
+        assert!(!is_linearizable_perhaps_with(&late, &[]));
+        let early = [create, call(12, 15, read("b", 1))];
+        assert!(!is_linearizable_perhaps_with(&early, &perhaps), "it had not begun");
     }
 }

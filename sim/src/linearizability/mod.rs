@@ -5,7 +5,7 @@
 //! itself does not promise it: a sync makes no transaction, so that a leader that was replaced and
 //! does not know it yet may answer one. Such reads are still held against sequential consistency.
 
-mod checker;
+pub mod checker;
 
 use std::collections::BTreeMap;
 
