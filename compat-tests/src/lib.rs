@@ -17,6 +17,7 @@ pub mod scenario;
 pub mod scripted_leader;
 pub mod server;
 pub mod session_script;
+pub mod small_disk;
 pub mod transcript;
 pub mod tree_dump;
 pub mod wire;

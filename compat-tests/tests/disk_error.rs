@@ -1,6 +1,7 @@
-//! A disk that answers EIO to flushes or writes of the log ([`Machine`]): the write it
-//! happens to is not acknowledged, nor is any after it; the server says why and ends; and what was
-//! acknowledged is there when it is started again on a disk that works.
+//! A disk that answers EIO to flushes or writes of the log ([`Machine`]), or is full
+//! ([`SmallDisk`]): the write it happens to is not acknowledged, nor is any after it; the server
+//! says why and ends; and what was acknowledged is there when it is started again on a disk that
+//! works.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use std::{fs, thread};
 
 use compat_tests::machine::{Call, Machine};
 use compat_tests::raw_client::{RawClient, mode, op, open_acl};
-use compat_tests::server::{Home, ServerUnderTest};
+use compat_tests::server::{Home, Server, ServerUnderTest};
+use compat_tests::small_disk::SmallDisk;
 use jute::{GetDataRequest, GetDataResponse};
 use rustix::io::Errno;
 
@@ -63,6 +65,29 @@ fn check(address: SocketAddr, acknowledged: usize) {
     client.close().expect("the session to read by is closed");
 }
 
+/// Waits until the server has ended. Ours says with which error, of which file, and what of it.
+fn ended(mut server: Server, error: &str) -> Home {
+    let deadline = Instant::now() + END_LIMIT;
+    let status = loop {
+        if let Some(status) = server.ended() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "{} runs on", server.kind());
+        thread::sleep(Duration::from_millis(10));
+    };
+    let kind = server.kind();
+    let home = server.into_home();
+    let log = fs::read_to_string(home.log()).expect("a log");
+    if kind == ServerUnderTest::Gamekeeper {
+        assert_eq!(status.code(), Some(1), "{log}");
+        for word in ["/version-2/log.", error, "was not acknowledged"] {
+            let line = log.lines().find(|line| line.contains(word));
+            assert!(line.is_some(), "{word} is not in the log:\n{log}");
+        }
+    }
+    home
+}
+
 #[test]
 fn a_disk_that_fails_ends_the_server_and_loses_nothing_acknowledged() {
     let kind = ServerUnderTest::from_env();
@@ -77,25 +102,9 @@ fn a_disk_that_fails_ends_the_server_and_loses_nothing_acknowledged() {
         }
         let mut home = Home::new(&[]);
         Machine::under(&mut home).fail(call, Errno::IO.raw_os_error(), after);
-        let mut server = kind.start(home);
+        let server = kind.start(home);
         let acknowledged = write(server.address());
-        let deadline = Instant::now() + END_LIMIT;
-        let status = loop {
-            if let Some(status) = server.ended() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "{kind} runs on: {call:?} failed after {after}");
-            thread::sleep(Duration::from_millis(10));
-        };
-        let mut home = server.into_home();
-        let log = fs::read_to_string(home.log()).expect("a log");
-        if is_ours {
-            assert_eq!(status.code(), Some(1), "{log}");
-            for word in ["/version-2/log.", "os error 5", "was not acknowledged"] {
-                let line = log.lines().find(|line| line.contains(word));
-                assert!(line.is_some(), "{word} is not in the log:\n{log}");
-            }
-        }
+        let mut home = ended(server, "os error 5");
         assert!(
             call != Call::Flush || acknowledged as i64 <= after * WINDOW as i64,
             "{acknowledged} of {after}"
@@ -109,5 +118,28 @@ fn a_disk_that_fails_ends_the_server_and_loses_nothing_acknowledged() {
         check(server.address(), acknowledged);
         println!("{kind}: {call:?} failed after {after}: {acknowledged} acknowledged, all there");
         server.stop();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_ends_the_server_and_loses_nothing_acknowledged() {
+    let kind = ServerUnderTest::from_env();
+    // Several reservations (KiB) before it is full, none, and a fraction of one.
+    for (disk_bytes, reserved_kib) in [(3 << 20, 64), (1 << 20, 4096), (5 << 20, 3072)] {
+        let home = Home::new(&[&format!("preAllocSize={reserved_kib}")]);
+        let disk = match SmallDisk::under(&home, disk_bytes) {
+            Ok(disk) => disk,
+            Err(reason) => return println!("skipped, no disk can be mounted: {reason}"),
+        };
+        let server = kind.start(home);
+        let acknowledged = write(server.address());
+        let home = ended(server, "os error 28");
+        disk.resize(64 << 20);
+        let server = kind.start(home);
+        check(server.address(), acknowledged);
+        println!("{kind}: {disk_bytes} bytes were full: {acknowledged} acknowledged, all there");
+        let home = server.stop();
+        drop(disk);
+        drop(home);
     }
 }
