@@ -5,8 +5,9 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
-use crate::ensemble::{Ensemble, Layout};
+use crate::ensemble::Ensemble;
 use crate::scenario::names;
+use crate::scenario::timing::usual_ticks;
 use crate::server::{ServerUnderTest, gamekeeper_binary};
 
 /// Clock ticks of /proc in a second, the same on every Linux that we run on (`USER_HZ`).
@@ -70,10 +71,7 @@ struct Figures {
 
 /// Measures the two in turn and prints each run and the medians.
 pub fn run(plan: &BenchPlan) {
-    let ensembles = plan.members.each_ref().map(|kinds| {
-        let layout = Layout::new(kinds);
-        layout.with_config("tickTime=2000").with_config("initLimit=10").start()
-    });
+    let ensembles = plan.members.each_ref().map(|kinds| usual_ticks(kinds).start());
     let mut all: [Vec<Figures>; 2] = [Vec::new(), Vec::new()];
     // The first run of each is thrown away: a JVM compiles in it.
     for pair in 0..=plan.pairs {

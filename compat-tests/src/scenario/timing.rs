@@ -19,7 +19,7 @@ const BEFORE_STOP: Duration = Duration::from_millis(300);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// ZooKeeper's usual ticks, which no test should hide behind shorter ones.
-fn usual_ticks(kinds: &[ServerUnderTest]) -> Layout {
+pub(super) fn usual_ticks(kinds: &[ServerUnderTest]) -> Layout {
     let layout = Layout::new(kinds);
     layout.with_config("tickTime=2000").with_config("initLimit=10").with_config("syncLimit=5")
 }
