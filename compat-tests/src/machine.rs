@@ -28,7 +28,7 @@ enum Field {
     WriteError,
     WritesLeft,
     FlushDelayMs,
-    ClockOffsetMs,
+    ClockOffsetSeconds,
     Count,
 }
 
@@ -67,7 +67,7 @@ impl Machine {
 
     /// The time of day is wrong by so many seconds.
     pub fn set_clock_wrong(&self, by_seconds: i64) {
-        self.set(Field::ClockOffsetMs, by_seconds * 1000);
+        self.set(Field::ClockOffsetSeconds, by_seconds);
     }
 
     /// All is well again, but for the clock, which nobody has set right.

@@ -58,6 +58,9 @@ const FRAME_MAX: usize = 64 << 20;
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
+/// Requests of [`create_nodes`] on the way at a time.
+const CREATE_WINDOW: usize = 200;
+
 /// All permissions for anyone (`ZooDefs.Ids.OPEN_ACL_UNSAFE`).
 pub fn open_acl() -> Vec<Acl<'static>> {
     vec![acl(31, "world", "anyone")]
@@ -77,6 +80,21 @@ pub struct Session {
     pub password: Vec<u8>,
     /// The timeout that the server granted, in milliseconds.
     pub timeout_ms: i32,
+}
+
+impl Session {
+    /// One that there is not yet, with this timeout.
+    pub fn new(timeout_ms: i32) -> Self {
+        Self { id: 0, password: vec![0; 16], timeout_ms }
+    }
+
+    /// The one that a server has granted; none if it has refused.
+    pub fn granted(answer: &[u8]) -> Option<Self> {
+        let answer = ConnectResponse::from_bytes(answer).ok()?;
+        let password = answer.passwd.unwrap_or_default().to_vec();
+        let (id, timeout_ms) = (answer.session_id, answer.time_out);
+        (timeout_ms > 0).then_some(Self { id, password, timeout_ms })
+    }
 }
 
 /// An answer: its header, and the record behind it, empty on most errors.
@@ -118,8 +136,7 @@ pub struct RawClient {
 impl RawClient {
     /// Opens a new session.
     pub fn connect(address: SocketAddr, timeout_ms: i32) -> io::Result<Self> {
-        let new = Session { id: 0, password: vec![0; 16], timeout_ms };
-        Self::resume(address, &new, 0)
+        Self::resume(address, &Session::new(timeout_ms), 0)
     }
 
     /// Goes on with a session; the error kind is `ConnectionRefused` when the session is gone.
@@ -135,21 +152,16 @@ impl RawClient {
         last_zxid: i64,
         limit: Duration,
     ) -> io::Result<Self> {
-        let (mut client, frame) = Self::ask(address, session, last_zxid, false, limit)?;
+        let (client, frame) = Self::ask(address, session, last_zxid, false, limit)?;
         let answer = ConnectResponse::from_bytes(&frame).map_err(io::Error::other)?;
         if answer.time_out <= 0 {
             return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the session is gone"));
         }
-        client.session = Session {
-            id: answer.session_id,
-            password: answer.passwd.unwrap_or_default().to_vec(),
-            timeout_ms: answer.time_out,
-        };
         Ok(client)
     }
 
     /// Asks for a session, of a server that takes no writes if `read_only`; gives the answer's
-    /// frame as it came.
+    /// frame as it came. If it grants one, that is the client's.
     pub fn ask(
         address: SocketAddr,
         session: &Session,
@@ -180,6 +192,7 @@ impl RawClient {
         });
         client.flush()?;
         let frame = client.read_frame()?;
+        client.session = Session::granted(&frame).unwrap_or(client.session);
         Ok((client, frame))
     }
 
@@ -337,4 +350,19 @@ impl RawClient {
         self.input.read_exact(&mut frame)?;
         Ok(frame)
     }
+}
+
+/// Creates nodes with this prefix and a number behind it, in a session of its own, and waits for
+/// every answer.
+pub fn create_nodes(server: SocketAddr, prefix: &str, count: usize) {
+    let mut client = RawClient::connect(server, 30_000).expect("a session");
+    let request = |client: &mut RawClient, number: usize| {
+        let path = format!("{prefix}{number}");
+        client.queue_create(&path, b"data", open_acl(), mode::PERSISTENT, 0);
+    };
+    let each = |number, reply: Reply| {
+        assert_eq!(reply.header.err, 0, "the answer to create {number} at {prefix}");
+    };
+    client.pipeline(count, CREATE_WINDOW, request, each).expect("answers");
+    client.close().expect("the session is closed");
 }

@@ -9,7 +9,7 @@ use std::{fs, io, thread};
 
 use jute::{GetDataRequest, GetDataResponse, ReconfigRequest};
 
-use crate::ensemble::{Ensemble, Role};
+use crate::ensemble::Ensemble;
 use crate::raw_client::{RawClient, op};
 use crate::server::SUPER_PASSWORD;
 
@@ -209,14 +209,4 @@ fn check_files(files: &BTreeMap<String, String>, home: &Path, config: &str) -> R
         return Err(format!("zoo.cfg is {zoo_cfg:?}"));
     }
     Ok(())
-}
-
-/// Waits until a member plays this part.
-pub fn wait_for_role(ensemble: &Ensemble, member: usize, role: Role) {
-    let deadline = Instant::now() + SETTLE_LIMIT;
-    while ensemble.role(member) != role {
-        let state = ensemble.describe();
-        assert!(Instant::now() < deadline, "member {member} is never {role:?}: {state}");
-        thread::sleep(POLL);
-    }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jute::{ConnectResponse, CreateRequest, Field, MultiHeader, ReplyHeader};
+use jute::{ConnectResponse, CreateRequest, ExistsRequest, Field, MultiHeader, ReplyHeader};
 
 use crate::raw_client::{RawClient, Session, mode, op, open_acl};
 use crate::server::ServerUnderTest;
@@ -26,11 +26,6 @@ pub fn same_as_apache(script: fn(ServerUnderTest) -> Vec<String>) {
     assert_eq!(ours, apache, "what ours and Apache's did");
 }
 
-/// A session that there is not yet, with this timeout.
-pub fn new_session(timeout_ms: i32) -> Session {
-    Session { id: 0, password: vec![0; 16], timeout_ms }
-}
-
 /// What a server has made of a connect request.
 #[derive(Debug)]
 pub enum Opened {
@@ -38,8 +33,6 @@ pub enum Opened {
     Session {
         /// Its connection.
         client: Box<RawClient>,
-        /// The session.
-        session: Session,
         /// Whether the server takes no writes.
         read_only: bool,
     },
@@ -55,8 +48,8 @@ impl Opened {
     /// In words.
     pub fn describe(&self) -> String {
         match self {
-            Self::Session { read_only, session, .. } => {
-                format!("session of server {}, read-only {read_only}", session.id >> 56)
+            Self::Session { read_only, client } => {
+                format!("session of server {}, read-only {read_only}", client.session().id >> 56)
             }
             Self::Expired => "expired".into(),
             Self::Error(code) => format!("error {code}"),
@@ -67,7 +60,10 @@ impl Opened {
     /// The connection and its session.
     pub fn client(self) -> (RawClient, Session) {
         match self {
-            Self::Session { client, session, .. } => (*client, session),
+            Self::Session { client, .. } => {
+                let session = client.session().clone();
+                (*client, session)
+            }
             other => panic!("a session was to be opened: {}", other.describe()),
         }
     }
@@ -79,15 +75,9 @@ pub fn open(address: SocketAddr, session: &Session, read_only: bool) -> Opened {
         return Opened::Closed;
     };
     match ConnectResponse::from_bytes(&frame) {
-        Ok(answer) if answer.time_out > 0 => Opened::Session {
-            client: Box::new(client),
-            session: Session {
-                id: answer.session_id,
-                password: answer.passwd.unwrap_or_default().to_vec(),
-                timeout_ms: answer.time_out,
-            },
-            read_only: answer.read_only,
-        },
+        Ok(answer) if answer.time_out > 0 => {
+            Opened::Session { client: Box::new(client), read_only: answer.read_only }
+        }
         Ok(_) => Opened::Expired,
         Err(_) => Opened::Error(ReplyHeader::from_bytes(&frame).expect("a reply's header").err),
     }
@@ -110,6 +100,11 @@ pub fn ask_bytes(client: &mut RawClient, opcode: i32, request: &[u8]) -> String 
 /// Creates a node; gives what [`ask`] gives.
 pub fn create(client: &mut RawClient, path: &str, flags: i32) -> String {
     ask(client, op::CREATE, &create_request(path, flags))
+}
+
+/// Asks whether there is a node; gives what [`ask`] gives.
+pub fn exists(client: &mut RawClient, path: &str) -> String {
+    ask(client, op::EXISTS, &ExistsRequest { path: path.into(), watch: false })
 }
 
 /// Creates a persistent and an ephemeral node in one multi; gives the results' error codes.

@@ -6,7 +6,7 @@ use std::fs;
 use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::history::History;
 use compat_tests::history::checker::assert_sound;
-use compat_tests::raw_client::{RawClient, mode, open_acl};
+use compat_tests::raw_client::create_nodes;
 use compat_tests::scripted_leader::{Follower, ScriptedLeader, create_proposal};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::wait_until;
@@ -255,14 +255,7 @@ const FAULTS: [Fault; 20] = [
 /// An ensemble of ours with some nodes, of which only the follower runs; and its last transaction.
 fn lone_follower() -> (Ensemble, i64) {
     let mut ensemble = Layout::new(&[ServerUnderTest::Gamekeeper; 3]).start();
-    let mut client = RawClient::connect(ensemble.address(FOLLOWER), 30_000).expect("a session");
-    let request = |client: &mut RawClient, number: usize| {
-        let path = format!("/first-{number}");
-        client.queue_create(&path, b"data", open_acl(), mode::PERSISTENT, 0);
-    };
-    let each = |_, reply: compat_tests::raw_client::Reply| assert_eq!(reply.header.err, 0);
-    client.pipeline(NODES, NODES, request, each).expect("answers");
-    client.close().expect("the session is closed");
+    create_nodes(ensemble.address(FOLLOWER), "/first-", NODES);
     let last = ensemble.last_zxid(FOLLOWER).expect("it serves");
     (0..ensemble.len()).filter(|member| *member != FOLLOWER).for_each(|m| ensemble.kill(m));
     (ensemble, last)

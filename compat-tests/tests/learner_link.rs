@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use compat_tests::ensemble::PortBlock;
 use compat_tests::fill::{CONFIG, fill, quotas};
-use compat_tests::raw_client::{RawClient, mode, open_acl};
+use compat_tests::raw_client::create_nodes;
 use compat_tests::server::{Home, Server, ServerUnderTest};
 use compat_tests::tree_dump::State;
 use gamekeeper::persistence::{Compression, DataDirs};
@@ -200,18 +200,6 @@ fn last_of(leader: &Server) -> Zxid {
     Zxid(i64::from_str_radix(hex.trim(), 16).expect("a zxid"))
 }
 
-fn write(leader: &Server, root: &str, count: usize) {
-    let mut client = RawClient::connect(leader.address(), 30_000).expect("a session");
-    let path = |index: usize| format!("{root}{index}");
-    let request = |client: &mut RawClient, index: usize| {
-        client.queue_create(&path(index), b"data", open_acl(), mode::PERSISTENT, 0);
-    };
-    client
-        .pipeline(count, 100, request, |_, reply| assert_eq!(reply.header.err, 0))
-        .expect("replies");
-    client.close().expect("a closed session");
-}
-
 fn follow(version: &'static str) {
     let (leader, ports) = leader(version);
     let port = ports.member(0).quorum;
@@ -229,13 +217,13 @@ fn follow(version: &'static str) {
     assert_eq!(learner.last(), last_of(&leader));
 
     // Then every transaction, as it comes.
-    write(&leader, "/while-observing-", 300);
+    create_nodes(leader.address(), "/while-observing-", 300);
     learner.observe(&cnxn, last_of(&leader));
     learner.factory.close(cnxn.id, "for a while");
     while !matches!(learner.next(), LearnerEvent::Closed(..)) {}
 
     // A little behind: a difference.
-    write(&leader, "/while-away-", 100);
+    create_nodes(leader.address(), "/while-away-", 100);
     let last = learner.last();
     let (cnxn, choice) = learner.introduce(port, last);
     assert_eq!(choice, Packet::bare(PacketType::Diff, last_of(&leader)));

@@ -6,8 +6,8 @@ use compat_tests::ensemble::{Ensemble, Layout, Role};
 use compat_tests::raw_client::{Session, mode};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::{
-    Opened, close_session, create, create_both, is_closed_by_server, new_session, open,
-    same_as_apache, wait_until,
+    Opened, close_session, create, create_both, is_closed_by_server, open, same_as_apache,
+    wait_until,
 };
 
 const ROLES: [Role; 3] = [Role::Leader, Role::Follower, Role::Observer];
@@ -34,7 +34,9 @@ fn sessions(ensemble: &Ensemble, member: usize) -> String {
 
 fn describe(opened: &Opened, wanted: &Session) -> String {
     match opened {
-        Opened::Session { session, .. } if session.id == wanted.id => "the same session".into(),
+        Opened::Session { client, .. } if client.session().id == wanted.id => {
+            "the same session".into()
+        }
         Opened::Session { .. } => "another session".into(),
         other => other.describe(),
     }
@@ -50,7 +52,7 @@ fn script(ensemble: &Ensemble, role: Role, other: Role) -> Vec<String> {
 
     // Made, used, gone on with, and closed: nobody else hears of it.
     let before = zxid();
-    let opened = open(address, &new_session(20_000), false);
+    let opened = open(address, &Session::new(20_000), false);
     let (mut client, session) = opened.client();
     seen.push(format!("is of this server: {}", session.id >> 56 == here as i64 + 1));
     seen.push(format!("took {} transactions", zxid() - before));
@@ -69,7 +71,7 @@ fn script(ensemble: &Ensemble, role: Role, other: Role) -> Vec<String> {
 
     // With an ephemeral node, by itself and within a multi.
     for multi in [false, true] {
-        let (mut client, session) = open(address, &new_session(20_000), false).client();
+        let (mut client, session) = open(address, &Session::new(20_000), false).client();
         seen.push(match multi {
             false => create(&mut client, &path("ephemeral"), mode::EPHEMERAL),
             true => create_both(&mut client, &path("one"), &path("other")),
@@ -87,7 +89,7 @@ fn script(ensemble: &Ensemble, role: Role, other: Role) -> Vec<String> {
     }
 
     // One whose client is silent ends.
-    let (mut client, silent) = open(address, &new_session(1_000), false).client();
+    let (mut client, silent) = open(address, &Session::new(1_000), false).client();
     seen.push(is_closed_by_server(&mut client).to_string());
     seen.push(open(address, &silent, false).describe());
     wait_until("the end of all sessions", || sessions(ensemble, here).starts_with("0 local, 0 "));

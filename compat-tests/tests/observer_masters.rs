@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::history::History;
 use compat_tests::history::checker::assert_sound;
-use compat_tests::raw_client::{RawClient, mode, op};
+use compat_tests::raw_client::{RawClient, Session, mode, op};
 use compat_tests::server::ServerUnderTest;
-use compat_tests::session_script::{ask, close_session, create, new_session, open, wait_until};
-use jute::{ExistsRequest, SyncRequest};
+use compat_tests::session_script::{ask, close_session, create, exists, open, wait_until};
+use jute::SyncRequest;
 
 const APACHE: ServerUnderTest = ServerUnderTest::Apache("3.9.6");
 const OURS: ServerUnderTest = ServerUnderTest::Gamekeeper;
@@ -20,10 +20,6 @@ const OBSERVER: usize = 3;
 
 /// Requests made one after the other, so that some meet the answers to others.
 const MANY: usize = 300;
-
-fn exists(client: &mut RawClient, path: &str) -> String {
-    ask(client, op::EXISTS, &ExistsRequest { path: path.into(), watch: false })
-}
 
 /// The follower that serves the observer.
 fn master(ensemble: &Ensemble) -> usize {
@@ -39,7 +35,7 @@ fn clients_of_the_observer_are_served(ensemble: &Ensemble, round: &str) {
     let is_first = round == "first";
     let leader = ensemble.wait_for_leader();
     let path = |name: &str| format!("/{round}-{name}");
-    let opened = open(ensemble.address(OBSERVER), &new_session(4_000), false);
+    let opened = open(ensemble.address(OBSERVER), &Session::new(4_000), false);
     let (mut client, session) = opened.client();
     assert_eq!(create(&mut client, &path("persistent"), mode::PERSISTENT), "0");
     assert_eq!(create(&mut client, &path("ephemeral"), mode::EPHEMERAL), "0");

@@ -11,8 +11,8 @@ use compat_tests::program::{apache_java, compile_java, output};
 use compat_tests::raw_client::{RawClient, Session, mode, op};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::{
-    Opened, ask, ask_bytes, close_session, create, create_both, is_closed_by_server, new_session,
-    open, same_as_apache,
+    Opened, ask, ask_bytes, close_session, create, create_both, is_closed_by_server, open,
+    same_as_apache,
 };
 use jute::{ExistsRequest, GetChildrenRequest, GetDataRequest, SetDataRequest, SyncRequest};
 
@@ -81,9 +81,9 @@ fn with_local_sessions_clients_get_sessions_and_read() {
         let global = cut_off(&mut ensemble);
         let address = ensemble.address(0);
         let mut seen = words(&ensemble);
-        seen.push(open(address, &new_session(20_000), false).describe());
+        seen.push(open(address, &Session::new(20_000), false).describe());
         seen.push(open(address, &global, true).describe());
-        let opened = open(address, &new_session(20_000), true);
+        let opened = open(address, &Session::new(20_000), true);
         seen.push(opened.describe());
         let (mut first, session) = opened.client();
         seen.extend(every_request(&mut first));
@@ -99,7 +99,7 @@ fn with_local_sessions_clients_get_sessions_and_read() {
         seen.push(close_session(&mut third));
         seen.push(open(address, &session, true).describe());
         // The ensemble is whole again: connections end, and so do these sessions.
-        let (mut last, local) = open(address, &new_session(20_000), true).client();
+        let (mut last, local) = open(address, &Session::new(20_000), true).client();
         ensemble.launch(1);
         seen.push(is_closed_by_server(&mut last).to_string());
         ensemble.wait_until_all_serve();
@@ -121,8 +121,8 @@ fn without_local_sessions_no_session_is_made() {
         let global = cut_off(&mut ensemble);
         let address = ensemble.address(0);
         let mut seen = words(&ensemble);
-        seen.push(open(address, &new_session(20_000), false).describe());
-        seen.push(open(address, &new_session(20_000), true).describe());
+        seen.push(open(address, &Session::new(20_000), false).describe());
+        seen.push(open(address, &Session::new(20_000), true).describe());
         seen.push(open(address, &global, true).describe());
         // Nobody here knows whether a session lives that the ensemble has not.
         let opened = open(address, &gone, true);

@@ -9,7 +9,7 @@ use compat_tests::ensemble::{Ensemble, Layout, MemberPorts, PeerType, Role};
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
 use compat_tests::program::run;
-use compat_tests::reconfig::{Change, agreed, change, version_of, wait_for_role};
+use compat_tests::reconfig::{Change, agreed, change, version_of};
 use compat_tests::server::{SUPER_PASSWORD, ServerUnderTest, gamekeeper_binary};
 
 const OURS: ServerUnderTest = ServerUnderTest::Gamekeeper;
@@ -42,17 +42,17 @@ fn members_come_and_go(first: [ServerUnderTest; 3], joiner: ServerUnderTest) {
 
     let leader = ensemble.wait_for_leader();
     change(&ensemble, leader, &Change::add(ensemble.server_line(3, PeerType::Observer)));
-    wait_for_role(&ensemble, 3, Role::Observer);
+    ensemble.wait_for_role(3, Role::Observer);
     progress("with an observer");
     change(&ensemble, 3, &Change::add(ensemble.server_line(3, PeerType::Participant)));
-    wait_for_role(&ensemble, 3, Role::Follower);
+    ensemble.wait_for_role(3, Role::Follower);
     progress("with four that vote");
 
     let leader = ensemble.wait_for_leader();
     let follower = (0..3).find(|member| *member != leader).expect("one of three");
     let left = change(&ensemble, follower, &Change::remove(leader));
     assert!(!left.contains(&format!("server.{}=", leader + 1)), "{left}");
-    wait_for_role(&ensemble, leader, Role::Follower);
+    ensemble.wait_for_role(leader, Role::Follower);
     assert_ne!(ensemble.wait_for_leader(), leader, "who leads is a member");
     progress("without the first leader");
 
@@ -403,7 +403,7 @@ fn an_observer_that_wrote_nothing_becomes_a_voter() {
     assert!(workload.wait_for_progress(20, PROGRESS_LIMIT), "a writer is stuck");
     let line = ensemble.server_line(observer, PeerType::Participant);
     change(&ensemble, 0, &Change::add(line));
-    wait_for_role(&ensemble, observer, Role::Follower);
+    ensemble.wait_for_role(observer, Role::Follower);
     assert!(workload.wait_for_progress(20, PROGRESS_LIMIT), "with three voters");
     // It is one of two that are left, then all die; it has what it acknowledged.
     let other = ensemble.follower(0);

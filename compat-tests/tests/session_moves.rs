@@ -4,10 +4,9 @@
 use std::thread;
 
 use compat_tests::ensemble::{Ensemble, Layout};
-use compat_tests::raw_client::{RawClient, Session, mode, op};
+use compat_tests::raw_client::{Session, mode};
 use compat_tests::server::ServerUnderTest;
-use compat_tests::session_script::{ask, close_session, create, new_session, open, wait_until};
-use jute::ExistsRequest;
+use compat_tests::session_script::{close_session, create, exists, open, wait_until};
 
 const APACHE: ServerUnderTest = ServerUnderTest::Apache("3.9.6");
 const OURS: ServerUnderTest = ServerUnderTest::Gamekeeper;
@@ -16,15 +15,11 @@ const OURS: ServerUnderTest = ServerUnderTest::Gamekeeper;
 const MIXES: [[ServerUnderTest; 3]; 3] =
     [[OURS, OURS, OURS], [APACHE, OURS, APACHE], [OURS, APACHE, OURS]];
 
-fn exists(client: &mut RawClient, path: &str) -> String {
-    ask(client, op::EXISTS, &ExistsRequest { path: path.into(), watch: false })
-}
-
 /// A session with an ephemeral node goes from one member to another; the connection it leaves
 /// reads or writes first.
 fn moves(ensemble: &Ensemble, from: usize, to: usize, reads_first: bool) -> Vec<String> {
     let path = |name: &str| format!("/{name}-{from}-{to}-{reads_first}");
-    let (mut old, session) = open(ensemble.address(from), &new_session(20_000), false).client();
+    let (mut old, session) = open(ensemble.address(from), &Session::new(20_000), false).client();
     let mut seen = vec![create(&mut old, &path("ephemeral"), mode::EPHEMERAL)];
     let (mut new, moved) = open(ensemble.address(to), &session, false).client();
     seen.push((moved == session).to_string());
@@ -62,7 +57,7 @@ fn script(kinds: &[ServerUnderTest; 3]) -> Vec<String> {
     }
     for member in [leader, followers[0]] {
         let (client, session) =
-            open(ensemble.address(member), &new_session(20_000), false).client();
+            open(ensemble.address(member), &Session::new(20_000), false).client();
         let stranger = Session { password: vec![7; 16], ..session.clone() };
         let unknown = Session { id: session.id + 77, ..session };
         for other in [leader, followers[1]] {

@@ -29,7 +29,7 @@ struct control {
     struct calls flushes;
     struct calls writes;
     _Atomic int64_t flush_delay_ms;
-    _Atomic int64_t clock_offset_ms;
+    _Atomic int64_t clock_offset_s;
 };
 
 static struct control none;
@@ -119,8 +119,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     }
     int result = real(clock, now);
     if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-        int64_t offset_ms = control->clock_offset_ms;
-        now->tv_sec += offset_ms / 1000;
+        now->tv_sec += control->clock_offset_s;
     }
     return result;
 }

@@ -173,12 +173,6 @@ impl Links {
         });
     }
 
-    /// Heals what goes from one member to another.
-    pub fn heal(&self, from: usize, to: usize) {
-        self.shared.lock().cuts.remove(&(from, to));
-        self.shared.changed.notify_all();
-    }
-
     /// Heals every link.
     pub fn heal_all(&self) {
         self.shared.lock().cuts.clear();

@@ -98,8 +98,7 @@ impl ClusterSession {
     }
 
     fn try_member(&mut self, member: SocketAddr) {
-        let new = Session { id: 0, password: vec![0; 16], timeout_ms: self.timeout_ms };
-        let session = self.session.clone().unwrap_or(new);
+        let session = self.session.clone().unwrap_or_else(|| Session::new(self.timeout_ms));
         let timeout = Duration::from_millis(self.timeout_ms as u64);
         let connected = RawClient::resume_within(member, &session, self.last_zxid, timeout / 6);
         // A third of the timeout is what ZooKeeper's own clients wait for an answer at most.

@@ -9,12 +9,9 @@ use crate::ensemble::proxied_stream::SyncKind;
 use crate::ensemble::{Ensemble, Layout, Role};
 use crate::history::History;
 use crate::history::checker::assert_sound;
-use crate::raw_client::{RawClient, mode, open_acl};
+use crate::raw_client::{RawClient, create_nodes, mode, open_acl};
 use crate::server::ServerUnderTest;
 use crate::tree_dump;
-
-/// Requests on the way at a time.
-const WINDOW: usize = 200;
 
 /// Beyond the 500 transactions that a leader keeps in memory. It would read its log files beyond
 /// the first up to a third of its snapshot's size: so there are several, of 64 MiB each.
@@ -37,17 +34,31 @@ pub fn far_behind(kinds: &[ServerUnderTest]) {
 fn behind(what: &str, kinds: &[ServerUnderTest], writes: usize, wanted: SyncKind) {
     let mut ensemble = Layout::new(kinds).with_config(SNAP_COUNT).proxied().start();
     for turn in 0..kinds.len() - 1 {
-        let follower = ensemble.follower(turn);
-        let leader = ensemble.wait_for_leader();
-        write(&ensemble, leader, &format!("/before-{turn}-"), 10);
-        ensemble.kill(follower);
-        write(&ensemble, leader, &format!("/behind-{turn}-"), writes);
-        let began = Instant::now();
-        ensemble.launch(follower);
-        ensemble.wait_until_all_serve();
+        let (follower, began) = leave_behind(&mut ensemble, turn, writes);
         expect_sync(&ensemble, what, follower, began, wanted);
         assert_sound(&ensemble, &History::default());
     }
+}
+
+/// How a follower that was down during so many writes is synchronised.
+pub fn sync_of_one_behind(layout: Layout, writes: usize) -> Option<SyncKind> {
+    let mut ensemble = layout.proxied().start();
+    let (follower, began) = leave_behind(&mut ensemble, 0, writes);
+    assert_sound(&ensemble, &History::default());
+    syncs_of(&ensemble, follower, began).last().copied()
+}
+
+/// Leaves a follower behind by so many writes; gives which one, and when it was started again.
+fn leave_behind(ensemble: &mut Ensemble, turn: usize, writes: usize) -> (usize, Instant) {
+    let follower = ensemble.follower(turn);
+    let leader = ensemble.address(ensemble.wait_for_leader());
+    create_nodes(leader, &format!("/before-{turn}-"), 10);
+    ensemble.kill(follower);
+    create_nodes(leader, &format!("/behind-{turn}-"), writes);
+    let began = Instant::now();
+    ensemble.launch(follower);
+    ensemble.wait_until_all_serve();
+    (follower, began)
 }
 
 /// A leader that logged what nobody else has, and finds another leader when it comes back, gets a
@@ -65,7 +76,7 @@ pub fn diverged_across_epochs(kinds: &[ServerUnderTest]) {
 fn deposed(what: &str, kinds: &[ServerUnderTest], writes_after: usize, wanted: SyncKind) {
     let mut ensemble = Layout::new(kinds).proxied().start();
     let old = ensemble.wait_for_leader();
-    write(&ensemble, old, "/before-", 30);
+    create_nodes(ensemble.address(old), "/before-", 30);
     let mut client = RawClient::connect(ensemble.address(old), 30_000).expect("a session");
     ensemble.links().isolate(old, Cut::Drop);
     for number in 0..50 {
@@ -83,7 +94,7 @@ fn deposed(what: &str, kinds: &[ServerUnderTest], writes_after: usize, wanted: S
         thread::sleep(Duration::from_millis(20));
     };
     if writes_after > 0 {
-        write(&ensemble, new, "/after-", writes_after);
+        create_nodes(ensemble.address(new), "/after-", writes_after);
     }
     let began = Instant::now();
     ensemble.links().heal_all();
@@ -101,9 +112,7 @@ fn deposed(what: &str, kinds: &[ServerUnderTest], writes_after: usize, wanted: S
 }
 
 fn expect_sync(ensemble: &Ensemble, what: &str, member: usize, since: Instant, wanted: SyncKind) {
-    let syncs = ensemble.links().syncs();
-    let mine = syncs.iter().filter(|sync| sync.learner == member && sync.at > since);
-    let kinds: Vec<SyncKind> = mine.map(|sync| sync.kind).collect();
+    let kinds = syncs_of(ensemble, member, since);
     let leader = ensemble.wait_for_leader();
     println!(
         "{what}: member {member} ({}) of leader {leader} ({}): {kinds:?}",
@@ -114,16 +123,8 @@ fn expect_sync(ensemble: &Ensemble, what: &str, member: usize, since: Instant, w
     assert_eq!(kinds.last(), Some(&wanted), "{what}: how member {member} was synchronised");
 }
 
-/// Writes through one member, and waits for every answer.
-fn write(ensemble: &Ensemble, member: usize, prefix: &str, count: usize) {
-    let mut client = RawClient::connect(ensemble.address(member), 30_000).expect("a session");
-    let request = |client: &mut RawClient, number: usize| {
-        let path = format!("{prefix}{number}");
-        client.queue_create(&path, b"data", open_acl(), mode::PERSISTENT, 0);
-    };
-    let each = |number, reply: crate::raw_client::Reply| {
-        assert_eq!(reply.header.err, 0, "the answer to create {number} at {prefix}");
-    };
-    client.pipeline(count, WINDOW, request, each).expect("answers");
-    client.close().expect("the session is closed");
+fn syncs_of(ensemble: &Ensemble, member: usize, since: Instant) -> Vec<SyncKind> {
+    let syncs = ensemble.links().syncs();
+    let mine = syncs.iter().filter(|sync| sync.learner == member && sync.at > since);
+    mine.map(|sync| sync.kind).collect()
 }
