@@ -13,7 +13,8 @@ use compat_tests::ensemble::{MemberPorts, PortBlock};
 use compat_tests::server::{Home, REFERENCE, Server};
 use gamekeeper::proto::{ServerState, Sid, Zxid};
 use gamekeeper::quorum::{
-    Elected, ElectionOptions, ElectionOutput, FastLeaderElection, InitialVote, Link, QuorumVerifier,
+    Configs, Elected, ElectionOptions, ElectionOutput, FastLeaderElection, InitialVote, Link,
+    QuorumVerifier,
 };
 use gamekeeper::server::net::{
     ElectionEvent, QuorumCnxHandle, QuorumCnxManager, QuorumCnxOptions, election_addresses,
@@ -94,11 +95,11 @@ impl Peer {
         let options = ElectionOptions {
             notification_interval_ms_min: 200,
             notification_interval_ms_max: 60_000,
-            reconfig_enabled: false,
             multi_address: false,
         };
+        let configs = Configs::new(Arc::new(config), None, false);
         Self {
-            election: FastLeaderElection::new(my, options, Arc::new(config)),
+            election: FastLeaderElection::new(my, options, configs),
             handle,
             events,
             thread: Some(manager.start().expect("a thread")),

@@ -109,7 +109,6 @@ impl Plan {
         ElectionOptions {
             notification_interval_ms_min: 100,
             notification_interval_ms_max: 1_600,
-            reconfig_enabled: false,
             multi_address: false,
         }
     }

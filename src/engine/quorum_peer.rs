@@ -112,7 +112,7 @@ impl QuorumPeer {
             election: FastLeaderElection::new(
                 ensemble.my_id,
                 ensemble.election,
-                ensemble.configs.committed().clone(),
+                ensemble.configs.clone(),
             ),
             configs: ensemble.configs.clone(),
             ensemble: Arc::new(ensemble),
@@ -250,14 +250,9 @@ impl QuorumPeer {
         let Some(before) = self.configs.set_committed(config.clone()) else { return false };
         tracing::info!("another server has the newer configuration {:x}", config.version());
         effects.push(Effect::Quorum(QuorumEffect::StoreConfigs(self.configs.clone())));
-        self.tell_election();
+        self.election.set_configs(self.configs.clone());
         core.show_config(&config, now);
         !before.has_same_members(&config)
-    }
-
-    fn tell_election(&mut self) {
-        let pending = self.configs.pending().cloned();
-        self.election.set_config(self.configs.committed().clone(), pending);
     }
 
     pub(super) fn on_learner_event(
@@ -518,7 +513,7 @@ impl QuorumPeer {
         let over = over.map(|over| (over.reason.clone(), over.successor));
         if *configs != self.configs {
             self.configs = configs.clone();
-            self.tell_election();
+            self.election.set_configs(self.configs.clone());
         }
         let is_new_epoch = epochs.1 != self.epochs.1;
         self.epochs = epochs;

@@ -37,10 +37,10 @@ mod simulation;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::configs::Configs;
 use super::quorum_verifier::QuorumVerifier;
 use super::vote::Vote;
 use crate::proto::{Millis, Notification, ServerState, Sid, Zxid, notification};
@@ -62,8 +62,6 @@ pub struct ElectionOptions {
     pub notification_interval_ms_min: Millis,
     /// The longest such silence, in milliseconds (`fastleader.maxNotificationInterval`).
     pub notification_interval_ms_max: Millis,
-    /// Whether configurations in messages are looked at (`reconfigEnabled`).
-    pub reconfig_enabled: bool,
     /// Whether a configuration may give a server several addresses (`multiAddress.enabled`).
     pub multi_address: bool,
 }
@@ -171,9 +169,8 @@ enum Phase {
 pub struct FastLeaderElection {
     my: Sid,
     options: ElectionOptions,
-    config: Arc<QuorumVerifier>,
-    /// A configuration that is known but not in force yet, if it is newer.
-    next_config: Option<Arc<QuorumVerifier>>,
+    configs: Configs,
+    /// The one in force, as messages hold it.
     config_text: Bytes,
     /// The round (`logicalclock`).
     round: i64,
@@ -184,27 +181,23 @@ pub struct FastLeaderElection {
 impl FastLeaderElection {
     /// A server that has not looked for a leader yet.
     #[must_use]
-    pub fn new(my: Sid, options: ElectionOptions, config: Arc<QuorumVerifier>) -> Self {
-        let mut election = Self {
+    pub fn new(my: Sid, options: ElectionOptions, configs: Configs) -> Self {
+        Self {
             my,
             options,
-            config: config.clone(),
-            next_config: None,
-            config_text: Bytes::new(),
+            config_text: configs.committed().to_text().into(),
+            configs,
             round: 0,
             phase: Phase::Idle,
             links: BTreeMap::new(),
-        };
-        election.set_config(config, None);
-        election
+        }
     }
 
-    /// The configuration in force, and one that is known but not in force yet. While it looks, the
-    /// caller looks again with it.
-    pub fn set_config(&mut self, config: Arc<QuorumVerifier>, next: Option<Arc<QuorumVerifier>>) {
-        self.next_config = next.filter(|next| next.version() > config.version());
-        self.config_text = config.to_text().into();
-        self.config = config;
+    /// The configuration in force, or the one that is pending, has changed. While it looks, the
+    /// caller looks again with them.
+    pub fn set_configs(&mut self, configs: Configs) {
+        self.config_text = configs.committed().to_text().into();
+        self.configs = configs;
     }
 
     /// The round of the last election.
@@ -223,7 +216,7 @@ impl FastLeaderElection {
         // A stranger may have named the last round; Java's numbers go round, too.
         self.round = self.round.wrapping_add(1);
         let vote = |leader, zxid, peer_epoch| Vote { leader, zxid, round: self.round, peer_epoch };
-        let initial = match self.config.is_voter(self.my) {
+        let initial = match self.config().is_voter(self.my) {
             true => vote(self.my, initial.zxid, initial.peer_epoch),
             false => vote(Sid(NOBODY), Zxid(NOBODY), NOBODY),
         };
@@ -327,7 +320,7 @@ impl FastLeaderElection {
         }
         let is_looking = state == ServerState::Looking;
         if is_looking && let Some(newer) = self.newer_config(n) {
-            let is_same = newer.has_same_members(&self.config);
+            let is_same = newer.has_same_members(self.config());
             out.push(ElectionOutput::NewerConfig(Box::new(newer)));
             if !is_same {
                 // The caller looks again with other members, for whom this message may mean
@@ -374,7 +367,7 @@ impl FastLeaderElection {
         n: &Notification,
         out: &mut Vec<ElectionOutput>,
     ) -> Option<Elected> {
-        let weight = self.config.weight(n.leader);
+        let weight = self.config().weight(n.leader);
         let votes = self.is_valid_voter(self.my);
         let Phase::Looking(looking) = &mut self.phase else { return None };
         if looking.initial.zxid == ZXID_UNINITIALIZED || n.zxid == ZXID_UNINITIALIZED {
@@ -397,7 +390,9 @@ impl FastLeaderElection {
             looking.proposal = vote;
             self.send_notifications(out);
         } else if votes
-            && looking.proposal.succeeds(&vote, self.config.weight(looking.proposal.leader))
+            && looking
+                .proposal
+                .succeeds(&vote, self.configs.committed().weight(looking.proposal.leader))
         {
             // What it was told before may have come when it was not looking yet.
             let proposal = looking.proposal;
@@ -442,7 +437,7 @@ impl FastLeaderElection {
     fn has_quorum(&self, votes: &Votes, vote: &ReceivedVote) -> bool {
         let agreeing = votes.iter().filter(|(_, received)| vote.agrees_with(received));
         let agreeing: BTreeSet<Sid> = agreeing.map(|(sid, _)| *sid).collect();
-        self.configs().all(|config| config.contains_quorum(&agreeing))
+        self.configs.contain_quorum(&agreeing)
     }
 
     /// Begins, ends or breaks off the wait for a better vote.
@@ -467,13 +462,13 @@ impl FastLeaderElection {
     fn is_nobody_left(&self, votes: &Votes, winner: &ReceivedVote) -> bool {
         let agrees = |sid| votes.get(&sid).is_some_and(|vote| winner.agrees_with(vote));
         let unreachable = |sid| self.links.get(&sid) == Some(&Link::Unreachable);
-        self.config.is_voter(self.my)
+        self.config().is_voter(self.my)
             && self.valid_voters().into_iter().all(|sid| agrees(sid) || unreachable(sid))
     }
 
     fn decide(&mut self, vote: Vote) -> Elected {
         // A server that is no member follows, to be taken in.
-        let state = match self.config.observers().any(|observer| observer == self.my) {
+        let state = match self.config().observers().any(|observer| observer == self.my) {
             _ if vote.leader == self.my => ServerState::Leading,
             false => ServerState::Following,
             true => ServerState::Observing,
@@ -517,12 +512,12 @@ impl FastLeaderElection {
     /// good as none, as the rest of the message means the same without it.
     fn newer_config(&self, n: &Notification) -> Option<QuorumVerifier> {
         let text = n.config.as_ref().filter(|text| **text != self.config_text)?;
-        if !self.options.reconfig_enabled {
+        if !self.configs.is_enabled() {
             return None;
         }
         let text = String::from_utf8_lossy(text);
         match QuorumVerifier::from_text(&text, self.options.multi_address) {
-            Ok(config) => Some(config).filter(|config| config.version() > self.config.version()),
+            Ok(config) => Some(config).filter(|config| config.version() > self.config().version()),
             Err(error) => {
                 tracing::warn!(leader = %n.leader, "a notification's configuration: {error}");
                 None
@@ -530,17 +525,23 @@ impl FastLeaderElection {
         }
     }
 
-    fn configs(&self) -> impl Iterator<Item = &QuorumVerifier> {
-        std::iter::once(&*self.config).chain(self.next_config.as_deref())
+    /// The configuration in force.
+    fn config(&self) -> &QuorumVerifier {
+        self.configs.committed()
+    }
+
+    /// Those that count: the one in force and the one that is pending.
+    fn counting(&self) -> impl Iterator<Item = &QuorumVerifier> {
+        std::iter::once(self.config()).chain(self.configs.pending().map(|pending| &**pending))
     }
 
     fn valid_voters(&self) -> BTreeSet<Sid> {
-        self.configs().flat_map(QuorumVerifier::voters).collect()
+        self.counting().flat_map(QuorumVerifier::voters).collect()
     }
 
     /// Whether a server votes in the configuration in force or in the next (`validVoter`).
     fn is_valid_voter(&self, sid: Sid) -> bool {
-        self.configs().any(|config| config.is_voter(sid))
+        self.counting().any(|config| config.is_voter(sid))
     }
 }
 

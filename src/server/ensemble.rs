@@ -144,7 +144,6 @@ impl Ensemble {
             election: ElectionOptions {
                 notification_interval_ms_min: quorum.election.notification_interval_ms_min.into(),
                 notification_interval_ms_max: quorum.election.notification_interval_ms_max.into(),
-                reconfig_enabled: config.reconfig_enabled,
                 multi_address: quorum.multi_address_enabled,
             },
             member: member_options(config),

@@ -163,7 +163,6 @@ impl Member {
             election: ElectionOptions {
                 notification_interval_ms_min: 200,
                 notification_interval_ms_max: 60_000,
-                reconfig_enabled: false,
                 multi_address: true,
             },
             member: MemberOptions::default(),

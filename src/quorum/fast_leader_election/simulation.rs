@@ -5,8 +5,9 @@
 //! quorum begins an epoch and adds transactions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::tests::config;
+use super::tests::{config, configs};
 use super::*;
 
 const GIVE_UP_MS: Millis = 2_000;
@@ -50,7 +51,7 @@ impl World {
             let peer_epoch = random.i64(0..3);
             let zxid = Zxid(peer_epoch << 32 | random.i64(0..3));
             let history = InitialVote { zxid, peer_epoch };
-            let election = FastLeaderElection::new(sid, OPTIONS, config.clone());
+            let election = FastLeaderElection::new(sid, OPTIONS, configs(config.clone()));
             servers.insert(sid, Server { election, history, alone_since: None });
         }
         let part = servers.keys().map(|sid| (*sid, 0)).collect();
@@ -107,7 +108,7 @@ impl World {
     }
 
     fn restart(&mut self, sid: Sid) {
-        let election = FastLeaderElection::new(sid, OPTIONS, self.config.clone());
+        let election = FastLeaderElection::new(sid, OPTIONS, configs(self.config.clone()));
         self.servers.get_mut(&sid).unwrap().election = election;
         self.look(sid);
     }
@@ -245,7 +246,6 @@ impl World {
 const OPTIONS: ElectionOptions = ElectionOptions {
     notification_interval_ms_min: 200,
     notification_interval_ms_max: 5_000,
-    reconfig_enabled: true,
     multi_address: false,
 };
 

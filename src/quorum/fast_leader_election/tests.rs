@@ -1,13 +1,18 @@
 //! Each rule of the election by itself.
 
+use std::sync::Arc;
+
 use super::*;
 
 const OPTIONS: ElectionOptions = ElectionOptions {
     notification_interval_ms_min: 200,
     notification_interval_ms_max: 1_000,
-    reconfig_enabled: true,
     multi_address: false,
 };
+
+pub(super) fn configs(committed: Arc<QuorumVerifier>) -> Configs {
+    Configs::new(committed, None, true)
+}
 
 pub(super) fn config(voters: i64, observers: i64, version: i64) -> Arc<QuorumVerifier> {
     let voter = |id| format!("server.{id}=h{id}:1:2:participant\n");
@@ -27,13 +32,13 @@ struct Server {
 impl Server {
     /// A server that looks for a leader among `voters` servers with zxid and epoch 5.
     fn looking(my: i64, voters: i64) -> Self {
-        let mut server = Self::new(my, config(voters, 1, 0));
+        let mut server = Self::new(my, configs(config(voters, 1, 0)));
         assert_eq!(server.look(5, 5), None);
         server
     }
 
-    fn new(my: i64, config: Arc<QuorumVerifier>) -> Self {
-        let election = FastLeaderElection::new(Sid(my), OPTIONS, config);
+    fn new(my: i64, configs: Configs) -> Self {
+        let election = FastLeaderElection::new(Sid(my), OPTIONS, configs);
         Self { election, out: Vec::new(), now: 0 }
     }
 
@@ -183,13 +188,13 @@ fn the_wait_ends_when_nobody_is_left_to_vote_better() {
     back.link(3, Link::Up);
     assert_eq!(back.hear(1, &vote), None, "it is connected and has not voted");
 
-    let mut alone = Server::new(1, config(1, 0, 0));
+    let mut alone = Server::new(1, configs(config(1, 0, 0)));
     assert_eq!(alone.look(0, 0).unwrap().state, Leading);
 }
 
 #[test]
 fn a_server_without_data_neither_votes_nor_counts() {
-    let mut empty = Server::new(1, config(3, 0, 0));
+    let mut empty = Server::new(1, configs(config(3, 0, 0)));
     empty.look(-1, 0);
     assert_eq!(empty.receivers(), [2, 3]);
     assert_eq!(empty.hear(2, &says(LookingState, 3, 9, 1, 9)), None);
@@ -331,7 +336,7 @@ fn a_newer_configuration_is_reported_while_looking() {
     server.hear(3, &with(&newer));
     assert_eq!(server.out, [ElectionOutput::NewerConfig(Box::new((*newer).clone()))]);
     assert_eq!(server.votes_for(), 2, "what it means is known after the restart");
-    server.election.set_config(newer.clone(), None);
+    server.election.set_configs(configs(newer.clone()));
     server.out.clear();
     server.look(5, 5);
     assert_eq!(server.receivers(), [1, 3, 4, 5]);
@@ -361,8 +366,9 @@ fn says_vote(leader: i64) -> Vote {
 
 #[test]
 fn a_quorum_of_the_next_configuration_is_needed_too() {
-    let mut server = Server::new(2, config(3, 0, 0));
-    server.election.set_config(config(3, 0, 0), Some(config(5, 0, 7)));
+    // It was pending when the server ended.
+    let configs = Configs::new(config(3, 0, 0), Some(config(5, 0, 7)), true);
+    let mut server = Server::new(2, configs);
     server.look(5, 5);
     assert_eq!(server.receivers(), [1, 3, 4, 5]);
     server.hear(1, &says(LookingState, 2, 5, 1, 5));
@@ -376,11 +382,11 @@ fn a_quorum_of_the_next_configuration_is_needed_too() {
 fn who_weighs_nothing_is_never_preferred() {
     let text = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\nweight.3=0";
     let config = Arc::new(QuorumVerifier::from_text(text, false).unwrap());
-    let mut server = Server::new(1, config.clone());
+    let mut server = Server::new(1, configs(config.clone()));
     server.look(5, 5);
     server.hear(3, &says(LookingState, 3, 9, 1, 9));
     assert_eq!(server.votes_for(), 1);
-    let mut weightless = Server::new(3, config);
+    let mut weightless = Server::new(3, configs(config));
     weightless.look(5, 5);
     weightless.hear(1, &says(LookingState, 1, 6, 1, 5));
     assert_eq!(weightless.votes_for(), 1);
