@@ -369,27 +369,16 @@ impl Leader {
                     out.push(LeaderOutput::Do(timeout));
                     self.end_sync(from);
                     self.start(now, out);
+                    Ok(())
                 } else {
                     // An old learner acknowledges a proposal first.
                     let is_borne = !mutation::is_on(Mutation::AckProposalBeforeNewLeader);
                     assert!(is_borne, "an ACK of a proposal before that of NEWLEADER");
-                    learner.ack(packet.zxid);
+                    self.on_ack(from, packet.zxid)
                 }
-                Ok(())
             }
             (HandlerPhase::AwaitStart | HandlerPhase::Serving, kind) => match kind {
-                // The number of an epoch's start is the second ACK of NEWLEADER.
-                PacketType::Ack if packet.zxid.counter() == 0 => Ok(()),
-                PacketType::Ack if self.is_observer_master => {
-                    Err(format!("an observer acknowledges 0x{}", packet.zxid))
-                }
-                PacketType::Ack => {
-                    if packet.zxid > self.last_proposed {
-                        return Err(format!("it acknowledges 0x{}, never proposed", packet.zxid));
-                    }
-                    learner.ack(packet.zxid);
-                    Ok(())
-                }
+                PacketType::Ack => self.on_ack(from, packet.zxid),
                 PacketType::Ping => on_touches(packet.data.unwrap_or_default(), out),
                 PacketType::Revalidate => {
                     let mut data = packet.data.unwrap_or_default();
@@ -425,6 +414,22 @@ impl Leader {
             },
             (phase, kind) => Err(format!("unexpected packet {kind:?} in phase {phase:?}")),
         }
+    }
+
+    /// A learner has logged a proposal, and with it everything before.
+    fn on_ack(&mut self, from: LearnerCnxnId, zxid: Zxid) -> Result<(), String> {
+        // The number of an epoch's start is the second ACK of NEWLEADER.
+        if zxid.counter() == 0 {
+            return Ok(());
+        }
+        if self.is_observer_master {
+            return Err(format!("an observer acknowledges 0x{zxid}"));
+        }
+        if zxid > self.last_proposed {
+            return Err(format!("it acknowledges 0x{zxid}, never proposed"));
+        }
+        self.learners.get_mut(&from).expect("it sent the packet").ack(zxid);
+        Ok(())
     }
 
     fn drop_learner(&mut self, id: LearnerCnxnId, reason: &str, out: &mut Vec<LeaderOutput>) {

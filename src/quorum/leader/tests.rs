@@ -232,6 +232,29 @@ fn one_commit_answers_all_the_acknowledgements_at_hand() {
     assert!(leading.commit().is_empty());
 }
 
+/// Else it would count for transactions that it has never seen.
+#[test]
+fn nobody_acknowledges_what_was_never_proposed() {
+    let mut leading = Leading::established();
+    leading.leader.on_closed(FOLLOWER);
+    leading.propose(1);
+    leading.introduce(FOLLOWER, PacketType::FollowerInfo);
+    assert!(!is_closed(&leading.take(FOLLOWER, Packet::bare(PacketType::Ack, zxid(1)))));
+    let next_epoch = Zxid((EPOCH + 1) << 32);
+    assert!(!is_closed(&leading.take(FOLLOWER, Packet::bare(PacketType::Ack, next_epoch))));
+    leading.take(FOLLOWER, Packet::bare(PacketType::Ack, zxid(0)));
+    assert_eq!(sent_to(FOLLOWER, &leading.commit()), [(PacketType::Commit, 1)]);
+    leading.propose_after(1, 2);
+    assert!(leading.commit().is_empty(), "the start of an epoch is no transaction");
+    for is_synchronised in [false, true] {
+        leading.introduce(FOLLOWER, PacketType::FollowerInfo);
+        if is_synchronised {
+            leading.take(FOLLOWER, Packet::bare(PacketType::Ack, zxid(0)));
+        }
+        assert!(is_closed(&leading.take(FOLLOWER, Packet::bare(PacketType::Ack, zxid(3)))));
+    }
+}
+
 /// Java's `CommitProcessor` compares what comes with the oldest write or sync it waits for: one
 /// that comes before its time would leave every later one unanswered.
 #[test]
