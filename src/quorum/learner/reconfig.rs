@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use super::{Learner, LearnerOutput};
-use crate::proto::{Packet, PacketType, Sid};
+use crate::proto::{Packet, PacketType, Sid, Zxid};
 use crate::quorum::configs::{ConfigChange, judge_change};
 use crate::quorum::effect::QuorumEffect;
 use crate::quorum::quorum_verifier::QuorumVerifier;
@@ -28,12 +28,20 @@ impl Learner {
         }
     }
 
-    /// The leader serves: its configuration is in force.
+    /// The leader serves: its configuration is in force, unless it is a reconfig that the leader
+    /// has proposed and not committed. Java's learner takes that one, too, for committed.
     pub(super) fn activate_leaders_config(
         &mut self,
         out: &mut Vec<LearnerOutput>,
     ) -> Result<(), String> {
         let Some(config) = self.config.take() else { return Ok(()) };
+        let version = Zxid(config.version());
+        // One of an epoch before is in the history that a quorum has logged, and the number of the
+        // epoch itself is that of the first configuration.
+        let is_proposed = version.epoch() == self.epoch && version.counter() != 0;
+        if is_proposed && version > self.committed {
+            return Ok(());
+        }
         match self.commit_config(config, None, out) {
             ConfigChange::Minor => Ok(()),
             ConfigChange::Major => Err("the leader's configuration asks for an election".into()),

@@ -1,4 +1,4 @@
-//! What a learner makes of a leader that breaks the protocol.
+//! What a learner makes of what its leader sends, also of one that breaks the protocol.
 
 use super::*;
 use crate::quorum::learner_cnxn::{LearnerCnxnId, LearnerTransport};
@@ -27,10 +27,19 @@ const LAST: Zxid = zxid(1, 7);
 /// The epoch of the leader.
 const EPOCH: i64 = 2;
 
+/// Its first transaction.
+const FIRST: Zxid = zxid(EPOCH, 1);
+
+const THREE: &str = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2";
+const FOUR: &str = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nserver.4=d:1:2";
+
+fn config(members: &str, version: Zxid) -> String {
+    format!("{members}\nversion={version}")
+}
+
 /// A follower of server 3, up to where the leader has to choose.
 fn awaits_choice() -> Learner {
-    let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion=0";
-    let verifier = QuorumVerifier::from_text(members, false).expect("members");
+    let verifier = QuorumVerifier::from_text(&config(THREE, Zxid(0)), false).expect("members");
     let configs = Configs::new(Arc::new(verifier), None, true);
     let mut learner = Learner::new(OPTIONS, configs, Sid(3), (1, 1), LAST);
     let peer = ([127, 0, 0, 3], 2888).into();
@@ -49,6 +58,19 @@ fn over(learner: &mut Learner, packet: Packet) -> Option<String> {
         LearnerOutput::GiveUp(reason) => Some(reason),
         _ => None,
     })
+}
+
+/// The same, and the leader has what this server has.
+fn synchronising() -> Learner {
+    let mut learner = awaits_choice();
+    take(&mut learner, Packet::bare(PacketType::Diff, LAST));
+    learner
+}
+
+/// Takes a packet that may come.
+fn take(learner: &mut Learner, packet: Packet) {
+    let kind = packet.kind;
+    assert_eq!(over(learner, packet), None, "{kind:?}");
 }
 
 fn proposal(zxid: Zxid) -> Packet {
@@ -79,4 +101,63 @@ fn a_diff_that_ends_early_is_refused() {
     let mut learner = awaits_choice();
     assert_eq!(over(&mut learner, diff(zxid(EPOCH, 0))), None);
     assert_eq!(over(&mut learner, new_leader()), None);
+}
+
+/// A proposal of new members.
+fn reconfig(zxid: Zxid, members: &str) -> Packet {
+    let header = jute::TxnHeader { zxid: zxid.0, kind: 16, ..Default::default() };
+    let text = config(members, zxid);
+    let data = Some(text.as_bytes());
+    let txn = jute::SetDataTxn { path: "/zookeeper/config".into(), data, version: -1 };
+    let entry = [header.to_vec(), txn.to_vec()].concat();
+    Packet::with_data(PacketType::Proposal, zxid, entry.into())
+}
+
+fn new_leader(members: &str, version: Zxid) -> Packet {
+    let config = config(members, version).into();
+    Packet::with_data(PacketType::NewLeader, zxid(EPOCH, 0), config)
+}
+
+/// Versions of the committed configuration and of the pending one.
+fn versions(learner: &Learner) -> (i64, Option<i64>) {
+    let configs = learner.configs();
+    (configs.committed().version(), configs.pending().map(|pending| pending.version()))
+}
+
+#[test]
+fn a_reconfig_that_is_only_proposed_stays_pending_when_the_leader_serves() {
+    for commits_early in [false, true] {
+        let mut learner = synchronising();
+        take(&mut learner, reconfig(FIRST, FOUR));
+        take(&mut learner, new_leader(FOUR, FIRST));
+        let leader = 3_i64.to_be_bytes().to_vec().into();
+        let commit = Packet::with_data(PacketType::CommitAndActivate, FIRST, leader);
+        if commits_early {
+            take(&mut learner, commit.clone());
+        }
+        take(&mut learner, Packet::bare(PacketType::UpToDate, Zxid(-1)));
+        if !commits_early {
+            assert_eq!(versions(&learner), (0, Some(FIRST.0)));
+            take(&mut learner, commit);
+        }
+        assert_eq!(versions(&learner), (FIRST.0, None));
+    }
+}
+
+#[test]
+fn the_leaders_configuration_is_in_force_when_it_serves() {
+    for version in [LAST, zxid(EPOCH, 0)] {
+        let mut learner = synchronising();
+        take(&mut learner, new_leader(FOUR, version));
+        assert_eq!(versions(&learner), (0, Some(version.0)));
+        take(&mut learner, Packet::bare(PacketType::UpToDate, Zxid(-1)));
+        assert_eq!(versions(&learner), (version.0, None));
+    }
+    // A reconfig of this epoch in the history that was sent.
+    let mut learner = synchronising();
+    take(&mut learner, reconfig(FIRST, FOUR));
+    take(&mut learner, Packet::bare(PacketType::Commit, FIRST));
+    take(&mut learner, new_leader(FOUR, FIRST));
+    take(&mut learner, Packet::bare(PacketType::UpToDate, Zxid(-1)));
+    assert_eq!(versions(&learner), (FIRST.0, None));
 }
