@@ -89,6 +89,7 @@ impl Learning {
             sync_limit_ms: ensemble.sync_limit_ms,
             multi_address: ensemble.rules.multi_address,
             wants_snapshot,
+            initial_counter: ensemble.member.initial_counter,
         };
         let id = connect_id;
         effects.push(Effect::Quorum(QuorumEffect::Connect { id, leader, addresses }));

@@ -106,7 +106,9 @@ impl QuorumPeer {
     ) -> Self {
         let member = &ensemble.member;
         core.is_logging = is_logging(&ensemble, &ensemble.configs);
-        let log = ProposalLog::new(core.last_processed()).with_count_max(member.commit_log_count);
+        let log = ProposalLog::new(core.last_processed())
+            .with_count_max(member.commit_log_count)
+            .with_initial_counter(member.initial_counter);
         let mut peer = Self {
             epochs: (ensemble.accepted_epoch, ensemble.current_epoch),
             election: FastLeaderElection::new(

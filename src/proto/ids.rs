@@ -41,7 +41,14 @@ impl Zxid {
     /// Whether nothing is missing between `before` and this one, as far as can be told: an epoch's
     /// transactions are numbered from 1 on, and nobody knows how many the one before had.
     pub fn may_follow(self, before: Self) -> bool {
-        self == before.next() || (self.epoch() > before.epoch() && self.counter() == 1)
+        self.may_follow_from(before, 0)
+    }
+
+    /// The same where leaders may also number the transactions of their epoch from behind
+    /// `initial_counter` on (`testingonly.initialZxid`).
+    pub fn may_follow_from(self, before: Self, initial_counter: u32) -> bool {
+        let is_first = self.counter() == 1 || self.counter() == initial_counter.wrapping_add(1);
+        self == before.next() || (self.epoch() > before.epoch() && is_first)
     }
 }
 

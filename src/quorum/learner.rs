@@ -58,6 +58,9 @@ pub struct LearnerOptions {
     pub multi_address: bool,
     /// Whether only a snapshot of the leader helps, as the log cannot be cut where it has to be.
     pub wants_snapshot: bool,
+    /// The number within an epoch that its first transaction may follow, as well as 0
+    /// (`testingonly.initialZxid`).
+    pub initial_counter: u32,
 }
 
 /// What a learner has done with a packet, in this order.
@@ -399,8 +402,7 @@ impl Learner {
         if self.snapshot.is_some_and(|snapshot| zxid <= snapshot) {
             return Ok(());
         }
-        let is_next = zxid == self.proposed.next();
-        let is_hole = !is_next && zxid.epoch() <= self.proposed.epoch();
+        let is_hole = !zxid.may_follow_from(self.proposed, self.options.initial_counter);
         if is_hole && !mutation::is_on(Mutation::HoleInHistory) {
             let last = self.proposed;
             return Err(format!("got proposal 0x{zxid} after 0x{last}: some are missing"));

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Invariants:
-//! 1. zxids only go up, and within an epoch by one: a log with a hole is never handed out
-//!    (ZOOKEEPER-4925).
+//! 1. zxids only go up, within an epoch by one and from its first on: a log with a hole is never
+//!    handed out (ZOOKEEPER-4925).
 //! 2. Everything in it has been handed to the log on disk, in this order.
 //! 3. What is not in the tree yet is never dropped.
 //! 4. It survives the end of a role: what was logged may have been committed by others
@@ -57,6 +57,8 @@ impl Proposal {
 pub struct ProposalLog {
     /// Applied proposals kept at least.
     count_max: usize,
+    /// The number that the first of an epoch may follow, as well as 0.
+    initial_counter: u32,
     proposals: VecDeque<Proposal>,
     bytes: usize,
     /// The transaction before the oldest in memory.
@@ -68,12 +70,19 @@ impl ProposalLog {
     /// A log that goes on after `last`, the last transaction on disk.
     pub fn new(last: Zxid) -> Self {
         let count_max = COMMIT_LOG_COUNT;
-        Self { count_max, proposals: VecDeque::new(), bytes: 0, before: last, last }
+        let proposals = VecDeque::new();
+        Self { count_max, initial_counter: 0, proposals, bytes: 0, before: last, last }
     }
 
     /// Keeps so many applied proposals.
     pub fn with_count_max(self, count_max: usize) -> Self {
         Self { count_max, ..self }
+    }
+
+    /// Takes an epoch's first transaction with the number behind this one, too
+    /// (`testingonly.initialZxid`).
+    pub fn with_initial_counter(self, initial_counter: u32) -> Self {
+        Self { initial_counter, ..self }
     }
 
     /// The last proposal logged, in memory or only on disk.
@@ -96,8 +105,7 @@ impl ProposalLog {
     pub fn append(&mut self, batch: &Arc<LogBatch>, applied: Zxid) {
         for (zxid, entry) in batch.entry_ranges() {
             assert!(
-                zxid == self.last.next()
-                    || zxid.epoch() > self.last.epoch()
+                zxid.may_follow_from(self.last, self.initial_counter)
                     || mutation::is_on(Mutation::HoleInHistory),
                 "proposal 0x{zxid} does not follow 0x{}",
                 self.last
@@ -147,7 +155,8 @@ impl ProposalLog {
 
     /// Forgets everything: the database was replaced by one whose last transaction is `last`.
     pub fn reset(&mut self, last: Zxid) {
-        *self = Self::new(last).with_count_max(self.count_max);
+        self.proposals.clear();
+        (self.bytes, self.before, self.last) = (0, last, last);
     }
 
     /// PROPOSAL packets of (`after`, `up_to`], each followed by its COMMIT.
@@ -251,5 +260,22 @@ mod tests {
     #[should_panic(expected = "does not follow")]
     fn a_hole_is_never_taken_in() {
         ProposalLog::new(Zxid(4)).append(&batch(6..=6), Zxid(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "does not follow")]
+    fn an_epoch_is_taken_in_from_its_first_transaction_on() {
+        let second = (1 << 32) + 2;
+        ProposalLog::new(Zxid(4)).append(&batch(second..=second), Zxid(0));
+    }
+
+    #[test]
+    fn where_a_test_numbers_from_is_an_epochs_first_transaction() {
+        let mut log = ProposalLog::new(Zxid(4)).with_initial_counter(8);
+        log.reset(Zxid(5));
+        for first in [(1 << 32) + 9, (2 << 32) + 1] {
+            log.append(&batch(first..=first), Zxid(0));
+        }
+        assert_eq!(log.first(), Some(Zxid((1 << 32) + 9)));
     }
 }

@@ -19,6 +19,7 @@ const OPTIONS: LearnerOptions = LearnerOptions {
     sync_limit_ms: 10_000,
     multi_address: false,
     wants_snapshot: false,
+    initial_counter: 0,
 };
 
 /// The last transaction the learner has.
@@ -160,4 +161,23 @@ fn the_leaders_configuration_is_in_force_when_it_serves() {
     take(&mut learner, new_leader(FOUR, FIRST));
     take(&mut learner, Packet::bare(PacketType::UpToDate, Zxid(-1)));
     assert_eq!(versions(&learner), (FIRST.0, None));
+}
+
+#[test]
+fn history_begins_with_an_epochs_first_transaction_and_has_no_hole() {
+    let is_refused = |options, sent: &[i64]| {
+        let mut learner = synchronising();
+        learner.options = options;
+        let (last, before) = sent.split_last().expect("proposals");
+        for counter in before {
+            take(&mut learner, proposal(zxid(EPOCH, *counter)));
+        }
+        over(&mut learner, proposal(zxid(EPOCH, *last))).is_some()
+    };
+    assert!(!is_refused(OPTIONS, &[1, 2]));
+    assert!(is_refused(OPTIONS, &[1, 3]) && is_refused(OPTIONS, &[1, 1]));
+    assert!(is_refused(OPTIONS, &[2]), "the epoch's first transaction is missing");
+    let numbered = LearnerOptions { initial_counter: 8, ..OPTIONS };
+    assert!(!is_refused(numbered, &[9, 10]) && !is_refused(numbered, &[1]));
+    assert!(is_refused(numbered, &[8]) && is_refused(numbered, &[10]));
 }
