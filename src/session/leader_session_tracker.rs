@@ -118,9 +118,13 @@ impl LeaderSessionTracker {
         }
         match self.global.check_session(id, owner) {
             Err(ErrorCode::UnknownSession) => {
-                let may_be_local =
-                    self.local.is_some() && id.0 >> SERVER_ID_SHIFT != self.server_id;
-                if may_be_local { Ok(()) } else { Err(ErrorCode::SessionExpired) }
+                // Java's shift drags the sign along: of servers from 128 on it knows no session.
+                let is_mine = (id.0 >> SERVER_ID_SHIFT) as u8 == self.server_id as u8;
+                if self.local.is_some() && !is_mine {
+                    Ok(())
+                } else {
+                    Err(ErrorCode::SessionExpired)
+                }
             }
             checked => checked,
         }
@@ -161,9 +165,13 @@ mod tests {
     const MY_ID: i64 = 3;
 
     fn tracker() -> LeaderSessionTracker {
-        let first = SessionId(MY_ID << SERVER_ID_SHIFT);
+        tracker_of(MY_ID)
+    }
+
+    fn tracker_of(server_id: i64) -> LeaderSessionTracker {
+        let first = SessionId(server_id << SERVER_ID_SHIFT);
         let (global, local) = (SessionTracker::new(10, first), SessionTracker::new(10, first));
-        LeaderSessionTracker::with_local(global, local, MY_ID)
+        LeaderSessionTracker::with_local(global, local, server_id)
     }
 
     #[test]
@@ -195,10 +203,14 @@ mod tests {
 
     #[test]
     fn an_unknown_session_may_be_a_local_one_of_another_server() {
-        let (mine, other) = (SessionId(MY_ID << 56 | 99), SessionId(2 << 56));
-        let mut tracker = tracker();
-        assert_eq!(tracker.check_session(other, LEARNER), Ok(()));
-        assert_eq!(tracker.check_session(mine, LEARNER), Err(ErrorCode::SessionExpired));
+        let other = SessionId(2 << 56);
+        for server_id in [MY_ID, 127, 128, 255] {
+            let mine = SessionId(server_id << 56 | 99);
+            let mut tracker = tracker_of(server_id);
+            assert_eq!(tracker.check_session(other, LEARNER), Ok(()));
+            assert_eq!(tracker.check_session(mine, LEARNER), Err(ErrorCode::SessionExpired));
+        }
+        let mine = SessionId(MY_ID << 56 | 99);
         let mut without = LeaderSessionTracker::new(SessionTracker::new(10, mine));
         assert_eq!(without.check_session(other, LEARNER), Err(ErrorCode::SessionExpired));
     }
