@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::LearnerEvent;
 use super::learner_cnxn_factory::{Shared, duration};
 use super::learner_reader::{self, Side};
 use super::learner_socket::LearnerSocket;
-use super::server_cnxn_factory;
+use super::listener;
 use crate::quorum::HostPort;
 
 /// Connections that may not have introduced themselves yet.
@@ -89,16 +89,13 @@ pub(super) async fn listen(shared: Arc<Shared>, port: Option<u16>) {
 
 async fn bind(address: &HostPort, on_all_ips: bool) -> io::Result<TcpListener> {
     let port = address.port;
-    let listener = if on_all_ips {
-        server_cnxn_factory::listen((Ipv6Addr::UNSPECIFIED, port).into(), BACKLOG).or_else(
-            |_| server_cnxn_factory::listen((Ipv4Addr::UNSPECIFIED, port).into(), BACKLOG),
-        )?
+    let at = if on_all_ips {
+        (Ipv6Addr::UNSPECIFIED, port).into()
     } else {
         let mut resolved = tokio::net::lookup_host((&*address.host, port)).await?;
-        let first = resolved.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        server_cnxn_factory::listen(first, BACKLOG)?
+        resolved.next().ok_or(io::ErrorKind::AddrNotAvailable)?
     };
-    TcpListener::from_std(listener)
+    TcpListener::from_std(listener::listen(at, BACKLOG)?)
 }
 
 async fn accept(shared: Arc<Shared>, listener: TcpListener) {

@@ -10,6 +10,7 @@ mod learner_connector;
 mod learner_reader;
 mod learner_socket;
 mod learner_sync_sender;
+mod listener;
 pub mod opening;
 mod quorum_cnx_manager;
 mod server_cnxn;

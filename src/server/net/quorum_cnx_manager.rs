@@ -310,7 +310,7 @@ impl Net {
         });
         for address in wanted {
             state.listeners.entry(address).or_insert_with_key(|address| {
-                spawn_local(listener::listen(self.clone(), address.clone())).abort_handle()
+                spawn_local(listener::keep_open(self.clone(), address.clone())).abort_handle()
             });
         }
     }

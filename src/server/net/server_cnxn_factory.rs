@@ -6,19 +6,20 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use parking_lot::Mutex;
-use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tracing::{error, warn};
 
 use super::ServerContext;
+use super::listener::listen;
 use super::server_cnxn;
 use crate::server::config::ListenAddress;
 use crate::server::memory;
@@ -42,12 +43,8 @@ pub(super) fn bind(
         backlog if backlog > 0 => backlog,
         _ => BACKLOG_DEFAULT,
     };
-    match address.ip {
-        Some(ip) => listen(SocketAddr::new(ip, address.port), backlog),
-        // All addresses, of both families where the machine has both.
-        None => listen((Ipv6Addr::UNSPECIFIED, address.port).into(), backlog)
-            .or_else(|_| listen((Ipv4Addr::UNSPECIFIED, address.port).into(), backlog)),
-    }
+    let ip = address.ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+    listen(SocketAddr::new(ip, address.port), backlog)
 }
 
 /// Accepts connections and gives each to the next worker.
@@ -96,19 +93,6 @@ pub(super) fn spawn(
         LocalSet::new().block_on(&runtime, future);
     })?;
     Ok(())
-}
-
-/// Opens a port.
-pub(super) fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(backlog)?;
-    Ok(socket.into())
 }
 
 async fn work(context: Arc<ServerContext>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {

@@ -3,15 +3,14 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::time::sleep;
 use tracing::{error, info};
 
+use super::super::listener::listen;
 use super::Net;
 use crate::proto::HostPort;
 
@@ -22,7 +21,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 128;
 
 /// Accepts at an address until there were as many errors one after the other as are allowed.
-pub(super) async fn listen(net: Rc<Net>, address: HostPort) {
+pub(super) async fn keep_open(net: Rc<Net>, address: HostPort) {
     let mut errors = 0;
     loop {
         let Err(problem) = accept_all(&net, &address, &mut errors).await;
@@ -40,7 +39,7 @@ async fn accept_all(net: &Rc<Net>, address: &HostPort, errors: &mut u32) -> io::
     let found = lookup_host((address.host.as_str(), address.port)).await?;
     let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     for ip in found {
-        result = bind(ip);
+        result = listen(ip, BACKLOG);
         if result.is_ok() {
             break;
         }
@@ -51,29 +50,5 @@ async fn accept_all(net: &Rc<Net>, address: &HostPort, errors: &mut u32) -> io::
         let (stream, _) = listener.accept().await?;
         *errors = 0;
         net.accept(stream);
-    }
-}
-
-/// Listens at an address; at all of both families for the IPv6 wildcard, or at those of IPv4 where
-/// there is no IPv6.
-fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let open = |address: SocketAddr| {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    match open(address) {
-        Err(error) if address.is_ipv6() && address.ip().is_unspecified() => {
-            let ipv4 = (Ipv4Addr::UNSPECIFIED, address.port()).into();
-            open(ipv4).map_err(|_: io::Error| error)
-        }
-        opened => opened,
     }
 }
