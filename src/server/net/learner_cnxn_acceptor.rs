@@ -4,9 +4,9 @@
 //! only then; a stranger that says something else, or nothing for too long, is logged with its
 //! address and sent away, and so is the oldest where there are too many.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,42 +60,61 @@ impl Strangers {
     }
 }
 
-/// Listens until it is ended from outside, at the quorum addresses or on another port of theirs.
+/// Listens until it is ended from outside, at the quorum addresses or on another port of theirs;
+/// one that can be opened is enough.
 pub(super) async fn listen(shared: Arc<Shared>, port: Option<u16>) {
-    let options = &shared.options;
-    let mut listeners = Vec::new();
+    let on_all_ips = shared.options.listen_on_all_ips;
     let addresses = shared.quorum_addresses.lock().clone();
-    for address in &addresses {
-        let address = &HostPort::new(address.host.clone(), port.unwrap_or(address.port));
-        match bind(address, options.listen_on_all_ips).await {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => {
-                let reason = format!("cannot listen for learners at {address}: {error}");
-                shared.emit(vec![LearnerEvent::ListenFailed(reason)]);
-                return;
-            }
+    // With one host for all, or one port, several may become the same.
+    let wanted: BTreeSet<HostPort> = addresses
+        .into_iter()
+        .map(|HostPort { host, port: own_port }| {
+            let host = if on_all_ips { "::".into() } else { host };
+            HostPort::new(host, port.unwrap_or(own_port))
+        })
+        .collect();
+    let mut listeners = BTreeMap::new();
+    let mut problems = Vec::new();
+    for address in &wanted {
+        if let Err(error) = open(address, &mut listeners).await {
+            problems.push(format!("cannot listen for learners at {address}: {error}"));
         }
     }
-    let local = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    if listeners.is_empty() {
+        shared.emit(vec![LearnerEvent::ListenFailed(problems.join("; "))]);
+        return;
+    }
+    problems.iter().for_each(|problem| warn!("{problem}"));
+    let local = listeners.values().filter_map(|listener| listener.local_addr().ok()).collect();
     info!("listening for learners at {local:?}");
     shared.emit(vec![LearnerEvent::Listening(local)]);
     let mut accepting = JoinSet::new();
-    for listener in listeners {
+    for listener in listeners.into_values() {
         accepting.spawn_local(accept(shared.clone(), listener));
     }
     // They end with this task.
     while accepting.join_next().await.is_some() {}
 }
 
-async fn bind(address: &HostPort, on_all_ips: bool) -> io::Result<TcpListener> {
-    let port = address.port;
-    let at = if on_all_ips {
-        (Ipv6Addr::UNSPECIFIED, port).into()
-    } else {
-        let mut resolved = tokio::net::lookup_host((&*address.host, port)).await?;
-        resolved.next().ok_or(io::ErrorKind::AddrNotAvailable)?
-    };
-    TcpListener::from_std(listener::listen(at, BACKLOG)?)
+/// Opens the first address of a name that can be, unless it is open already.
+async fn open(
+    address: &HostPort,
+    listeners: &mut BTreeMap<SocketAddr, TcpListener>,
+) -> io::Result<()> {
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for at in tokio::net::lookup_host((&*address.host, address.port)).await? {
+        if listeners.contains_key(&at) {
+            return Ok(());
+        }
+        match listener::listen(at, BACKLOG).and_then(TcpListener::from_std) {
+            Ok(listener) => {
+                listeners.insert(at, listener);
+                return Ok(());
+            }
+            Err(error) => result = Err(error),
+        }
+    }
+    result
 }
 
 async fn accept(shared: Arc<Shared>, listener: TcpListener) {

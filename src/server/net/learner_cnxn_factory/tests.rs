@@ -199,6 +199,42 @@ fn strangers_are_sent_away_and_the_engine_hears_nothing_of_them() {
 }
 
 #[test]
+fn an_address_that_is_named_twice_is_opened_once() {
+    let local = |port| HostPort { host: "127.0.0.1".into(), port };
+    let other = |port| HostPort { host: "127.0.0.2".into(), port };
+    let opened = |change: &dyn Fn(&mut LearnerCnxnOptions), port: Option<u16>| {
+        let leader = end(change);
+        match port {
+            Some(port) => leader.factory.listen_for_observers(port),
+            None => leader.factory.listen(),
+        }
+        match leader.next() {
+            LearnerEvent::Listening(addresses) => addresses.len(),
+            LearnerEvent::ListenFailed(_) => 0,
+            other => panic!("{other:?}"),
+        }
+    };
+    let two = vec![local(0), other(0)];
+    let on_all = |options: &mut LearnerCnxnOptions| {
+        options.quorum_addresses = two.clone();
+        options.listen_on_all_ips = true;
+    };
+    assert_eq!(opened(&on_all, None), 1);
+    let on_two_ports = |options: &mut LearnerCnxnOptions| {
+        options.quorum_addresses = vec![local(1), local(2)];
+    };
+    assert_eq!(opened(&on_two_ports, Some(0)), 1, "observers have one port");
+    // No machine has an address of documentation (RFC 5737).
+    let nowhere = HostPort { host: "192.0.2.1".into(), port: 0 };
+    let half = |options: &mut LearnerCnxnOptions| {
+        options.quorum_addresses = vec![local(0), nowhere.clone()];
+    };
+    assert_eq!(opened(&half, None), 1, "one is enough");
+    let none = |options: &mut LearnerCnxnOptions| options.quorum_addresses = vec![nowhere.clone()];
+    assert_eq!(opened(&none, None), 0);
+}
+
+#[test]
 fn of_too_many_strangers_the_oldest_goes() {
     let leader = end(|_| {});
     let address = leader.listen();
