@@ -118,12 +118,8 @@ impl PacketOutbox {
         self.waiting.append(&mut self.behind);
     }
 
-    /// Whether what is queued waits for a release.
-    pub fn is_held(&self) -> bool {
-        self.is_held
-    }
-
-    /// Nothing more is to be queued: the connection closes once what waits is sent.
+    /// Nothing more is to be queued: the connection closes once what may be sent now is. What waits
+    /// for a release is lost, and whoever writes past the outbox is cut off.
     pub fn close(&mut self) {
         self.is_closing = true;
     }
@@ -143,9 +139,9 @@ impl PacketOutbox {
         self.bytes
     }
 
-    /// Whether there is nothing to take now.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether there is nothing to do for now: nothing to take, and no reason to close.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && !self.is_closing && !self.is_overrun
     }
 
     /// Takes what may be sent now, without what waits for a release.
@@ -167,7 +163,7 @@ mod tests {
         outbox.push(Bytes::from_static(b"proposal"));
         assert_eq!(outbox.bytes(), 12);
         assert_eq!(outbox.take(), [&b"snap"[..]]);
-        assert_eq!((outbox.take().len(), outbox.is_empty(), outbox.bytes()), (0, true, 8));
+        assert_eq!((outbox.take().len(), outbox.is_idle(), outbox.bytes()), (0, true, 8));
         outbox.release();
         outbox.push(Bytes::from_static(b"commit"));
         assert_eq!(outbox.take(), [&b"proposal"[..], b"commit"]);
@@ -182,7 +178,7 @@ mod tests {
         (0..OUTBOX_BYTES_MAX >> 20).for_each(|_| outbox.push(many.clone()));
         assert!(!outbox.is_overrun());
         outbox.push(Bytes::from_static(b"x"));
-        assert!(outbox.is_overrun());
+        assert!(outbox.is_overrun() && !outbox.is_idle());
         outbox.push(many);
         outbox.release();
         assert_eq!((outbox.bytes(), outbox.take().len()), (0, 0));
@@ -195,5 +191,6 @@ mod tests {
         outbox.close();
         outbox.push(Bytes::from_static(b"late"));
         assert_eq!(outbox.take(), [&b"last"[..]]);
+        assert!(!outbox.is_idle(), "whoever sends has yet to close");
     }
 }

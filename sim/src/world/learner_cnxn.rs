@@ -167,7 +167,7 @@ impl World {
         let Some((stream, end)) = self.find_cnxn(id, cnxn.id) else { return };
         let (pieces, is_closing) = {
             let mut outbox = cnxn.outbox();
-            (outbox.take(), outbox.is_closing() && !outbox.is_held())
+            (outbox.take(), outbox.is_closing())
         };
         for bytes in pieces {
             self.send(stream, end, Piece::Bytes(bytes));

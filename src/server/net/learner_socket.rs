@@ -70,7 +70,7 @@ impl LearnerSocket {
             let Some(mut sending) = self.sending.try_lock() else { return };
             let is_drained = self.drain(cnxn, &mut sending);
             drop(sending);
-            if !is_drained || self.is_over() || cnxn.outbox().is_empty() {
+            if !is_drained || self.is_over() || cnxn.outbox().is_idle() {
                 return;
             }
         }
@@ -86,7 +86,7 @@ impl LearnerSocket {
                 let mut outbox = cnxn.outbox();
                 *sending = outbox.take();
                 if sending.is_empty() {
-                    let is_closing = outbox.is_closing() && !outbox.is_held();
+                    let is_closing = outbox.is_closing();
                     drop(outbox);
                     if is_closing {
                         self.finish("closed by this server");

@@ -344,6 +344,18 @@ fn a_snapshot_arrives_between_what_was_queued_before_and_after() {
     }
 }
 
+/// A role that has ended leaves no snapshot on its way: the database may soon be another.
+#[test]
+fn a_close_cuts_off_what_is_sent_past_the_outbox() {
+    let (leader, to_learner, learner, to_leader) = pair(|_| {});
+    to_learner.outbox().hold();
+    send(&to_learner, &Packet::bare(PacketType::UpToDate, Zxid(-1)));
+    to_learner.outbox().close();
+    to_learner.flush();
+    assert_eq!(leader.closed(to_learner.id), "closed by this server");
+    learner.closed(to_leader.id);
+}
+
 #[test]
 fn a_bad_snapshot_ends_the_connection() {
     let (_leader, to_learner, learner, to_leader) = pair(|_| {});
