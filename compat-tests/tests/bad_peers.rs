@@ -141,6 +141,39 @@ fn a_bad_learner_loses_its_connection_and_nothing_else() {
     assert_eq!(ensemble.wait_for_leader(), leader, "the leader has not changed");
 }
 
+/// Apache's leader bounds each read only, and would keep both for as long as they like.
+#[test]
+fn who_sends_a_packet_byte_by_byte_loses_its_place() {
+    let ours = ServerUnderTest::Gamekeeper;
+    let ensemble = Layout::new(&[ours; 3]).with_config("initLimit=8").start();
+    let leader = ensemble.wait_for_leader();
+    let address = ensemble.quorum_address(leader);
+    // One that is only introduced, and one that is served.
+    let mut introduced = connect(address, &introduction(kind::OBSERVER_INFO, 0, STRANGER + 1));
+    introduced.set_read_timeout(Some(LIMIT)).expect("a timeout");
+    assert_eq!(read_packet(&mut introduced).expect("LEADERINFO").kind, kind::LEADER_INFO);
+    let (served, _) = observer(address);
+    for (stream, what) in [(introduced, "introduced"), (served, "served")] {
+        let mut slow = stream.try_clone().expect("a descriptor");
+        let drip = thread::spawn(move || {
+            let deadline = Instant::now() + LIMIT;
+            // The head of a PING with a long body, and ever more of that.
+            let head = [&kind::PING.to_be_bytes()[..], &[0; 8], &100_000i32.to_be_bytes()].concat();
+            for byte in head.into_iter().chain(std::iter::repeat(0)) {
+                if Instant::now() > deadline || slow.write_all(&[byte]).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        wait_until_closed(stream, what);
+        drip.join().expect("it ends with the connection");
+    }
+    serves_on(&ensemble, "after-drips");
+    assert_eq!(ensemble.wait_for_leader(), leader, "the leader has not changed");
+}
+
 #[test]
 fn bad_voters_do_not_keep_others_from_electing() {
     let mut ensemble = Layout::new(&[ServerUnderTest::from_env(); 3]).start();

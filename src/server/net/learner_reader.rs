@@ -2,6 +2,9 @@
 //! packets go to the engine, the snapshot behind a SNAP packet to a thread that makes a database of
 //! it.
 //!
+//! The limit of silence is also that of a packet from its first byte to its last: Apache's bounds
+//! each read, so that a peer which sends a byte now and then keeps its place for ever.
+//!
 //! ```text
 //! socket -> packets .. SNAP | snapshot -> (bounded) -> thread "snapshot-in" -> database
 //!                           | packets .. <- what the thread has read too much
@@ -97,7 +100,11 @@ pub(super) async fn serve(
         reason = reader.run() => reason,
         reason = socket.over() => reason,
         limit = socket.silent_for_too_long() => {
-            format!("nothing was heard for {} ms", limit.as_millis())
+            let limit_ms = limit.as_millis();
+            match reader.input.is_empty() {
+                true => format!("nothing was heard for {limit_ms} ms"),
+                false => format!("half a packet came, and not the rest within {limit_ms} ms"),
+            }
         }
         _ = socket.keep_sending(cnxn) => unreachable!("it sends until it is dropped"),
     };
@@ -139,8 +146,11 @@ impl LearnerReader<'_> {
         if self.input.capacity() - self.input.len() < INPUT_BYTES / 4 {
             self.input.reserve(INPUT_BYTES);
         }
+        let is_within_packet = !self.input.is_empty();
         read_more(&mut self.read_half, &mut self.input).await?;
-        self.socket.heard();
+        if !is_within_packet {
+            self.socket.heard();
+        }
         Ok(())
     }
 

@@ -283,6 +283,35 @@ fn silence_ends_a_connection_when_the_engine_says_so() {
 }
 
 #[test]
+fn a_packet_that_comes_too_slowly_ends_a_connection() {
+    let leader = end(|options| options.init_limit_ms = 2000);
+    let mut learner = TcpStream::connect(leader.listen()).unwrap();
+    learner.write_all(&encoded(&introduction())).unwrap();
+    let LearnerEvent::Accepted(of_leader) = leader.next() else { panic!("not accepted") };
+    leader.packet(of_leader.id);
+    // Each packet is whole in time: it may go on for longer than the limit.
+    for part in encoded(&Packet::bare(PacketType::Ping, Zxid(1))).repeat(2).chunks(10) {
+        std::thread::sleep(Duration::from_millis(700));
+        learner.write_all(part).unwrap();
+    }
+    assert_eq!(leader.packet(of_leader.id).kind, PacketType::Ping);
+    assert_eq!(leader.packet(of_leader.id).kind, PacketType::Ping);
+    // More bytes than it may take time for, and never too long between two of them.
+    let long = Packet::with_data(PacketType::Ping, Zxid(1), vec![0; 4096].into());
+    let drip = std::thread::spawn(move || {
+        for byte in encoded(&long).chunks(1) {
+            if learner.write_all(byte).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let reason = leader.closed(of_leader.id);
+    assert!(reason.contains("half a packet"), "{reason}");
+    drip.join().unwrap();
+}
+
+#[test]
 fn a_learner_whose_outbox_is_full_is_let_go() {
     let (leader, to_learner, _learner, _) = pair(|_| {});
     to_learner.outbox().hold();
