@@ -174,6 +174,7 @@ impl Learner {
         let data = home.dir().join("data");
         let dirs = DataDirs::open(&data, &data, true).expect("directories");
         let options = SnapshotOptions {
+            history: Arc::default(),
             dir: dirs.snapshots().to_owned(),
             compression: Compression::None,
             with_digest: true,

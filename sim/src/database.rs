@@ -9,7 +9,7 @@ use gamekeeper::persistence::{
 use gamekeeper::processor::ZkDatabase;
 use gamekeeper::proto::{SessionId, TxnEntry, Zxid};
 use gamekeeper::tree::{
-    DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest,
+    DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, TreeReplaced, ZxidDigest,
 };
 use jute::{Acl, StatPersisted};
 
@@ -82,7 +82,10 @@ impl Walk {
     }
 
     /// Looks at some more slots of the tree; false once that was the end.
-    pub fn go_on(&mut self, database: &ZkDatabase, slots: usize) -> bool {
+    ///
+    /// # Errors
+    /// The database was replaced by another meanwhile.
+    pub fn go_on(&mut self, database: &ZkDatabase, slots: usize) -> Result<bool, TreeReplaced> {
         self.cursor.next_chunk(&database.tree, slots, &mut self.body)
     }
 
@@ -115,7 +118,7 @@ impl Walk {
 /// A whole snapshot at once, for an installation.
 pub fn snapshot(database: &ZkDatabase) -> (Zxid, SnapshotFile) {
     let mut walk = Walk::begin(database);
-    while walk.go_on(database, usize::MAX / 2) {}
+    while walk.go_on(database, usize::MAX / 2).expect("it is the same database") {}
     walk.finish(database)
 }
 

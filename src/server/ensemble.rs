@@ -226,6 +226,7 @@ impl Ensemble {
 
     /// Cuts the log on disk; reads the database anew if it has been applied beyond.
     pub(super) fn truncate_log(&mut self, to: Zxid, reload: bool) -> Result<(), ServerError> {
+        let _turn = self.snapshots.history.lock();
         truncate(&self.dirs, to)?;
         if reload {
             let restored = restore_database(&self.dirs, self.restore, self.tree)?;
@@ -242,6 +243,7 @@ impl Ensemble {
 
     /// Writes the database as a snapshot; what the log holds is in it, or nothing.
     pub(super) fn store_database(&mut self) -> Result<(), ServerError> {
+        let _turn = self.snapshots.history.lock();
         let file = install_snapshot(&self.dirs, &self.state.database, &self.snapshots)?;
         info!("the database is written to {}", file.path.display());
         Ok(())
@@ -249,6 +251,7 @@ impl Ensemble {
 
     /// Makes the leader's snapshot the database, on disk first.
     pub(super) fn install_snapshot(&mut self, database: ZkDatabase) -> Result<(), ServerError> {
+        let _turn = self.snapshots.history.lock();
         let database = RwLock::new(database);
         let file = install_snapshot(&self.dirs, &database, &self.snapshots)?;
         info!("the leader's snapshot is written to {}", file.path.display());

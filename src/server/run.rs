@@ -211,7 +211,7 @@ fn count_restore(metrics: &ServerMetrics, restored: &RestoredDatabase) {
 fn take_timed_snapshot(
     state: &ServerState,
     options: &SnapshotOptions,
-) -> Result<DataFile, SnapshotError> {
+) -> Result<Option<DataFile>, SnapshotError> {
     let begin = Instant::now();
     let file = take_snapshot(state, options)?;
     state.metrics.snapshottime.record(begin.elapsed().as_millis() as f64);
@@ -265,7 +265,8 @@ fn snapshot_taker(
         let (state, options, done) = (state.clone(), options.clone(), mailbox.clone());
         let spawned = thread::Builder::new().name("snapshot".into()).spawn(move || {
             match take_timed_snapshot(&state, &options) {
-                Ok(file) => info!("snapshot {} written", file.path.display()),
+                Ok(Some(file)) => info!("snapshot {} written", file.path.display()),
+                Ok(None) => info!("no snapshot: the database was replaced meanwhile"),
                 // The log holds everything: the next snapshot will do.
                 Err(error) => error!("no snapshot: {error}"),
             }
@@ -305,6 +306,7 @@ fn snapshot_options(config: &ServerConfig, dirs: &DataDirs) -> SnapshotOptions {
         },
         with_digest: config.storage.digest_enabled,
         with_last_processed: config.storage.serialize_last_processed_zxid,
+        history: Arc::default(),
     }
 }
 

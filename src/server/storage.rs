@@ -3,11 +3,12 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use jute::{Acl, StatPersisted};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::persistence::{
     self, Compression, DataDirs, DataFile, LoadedSnapshot, RestoreError, RestoreOptions,
@@ -16,7 +17,9 @@ use crate::persistence::{
 };
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{SessionId, TxnEntry, Zxid};
-use crate::tree::{DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, ZxidDigest};
+use crate::tree::{
+    DIGEST_VERSION, DataTree, SnapshotCursor, TreeLoader, TreeOptions, TreeReplaced, ZxidDigest,
+};
 
 /// Slots of the tree a snapshot looks at under one hold of the lock.
 pub(super) const SLOTS_PER_HOLD: usize = 2048;
@@ -32,6 +35,8 @@ pub struct SnapshotOptions {
     pub with_digest: bool,
     /// Whether the last processed zxid is written (`serializeLastProcessedZxid.enabled`).
     pub with_last_processed: bool,
+    /// Held while a snapshot gets its name, and while history on disk and database are replaced.
+    pub history: Arc<Mutex<()>>,
 }
 
 /// A database as it was left.
@@ -70,12 +75,16 @@ pub fn restore_database(
     })
 }
 
-/// Writes a snapshot of the database as it is while reads and writes go on; returns the file.
+/// Writes a snapshot of the database as it is while reads and writes go on; returns the file, or
+/// nothing if the database was replaced by another meanwhile.
 pub fn take_snapshot(
     state: &ServerState,
     options: &SnapshotOptions,
-) -> Result<DataFile, SnapshotError> {
-    write_snapshot(&state.database, options)
+) -> Result<Option<DataFile>, SnapshotError> {
+    let Some(walked) = walk(&state.database, options)? else { return Ok(None) };
+    // Either it has its name before the history is replaced, or it gets none.
+    let _turn = options.history.lock();
+    walked.finish(&state.database, options)
 }
 
 /// Puts a database that came from the leader in the place of everything on disk, as a snapshot of
@@ -86,13 +95,26 @@ pub fn install_snapshot(
     options: &SnapshotOptions,
 ) -> Result<DataFile, SnapshotError> {
     let zxid = database.read().tree.last_processed();
-    persistence::install_snapshot(dirs, zxid, || write_snapshot(database, options))
+    let write = || {
+        let walked = walk(database, options)?.expect(INSTALLED);
+        Ok(walked.finish(database, options)?.expect(INSTALLED))
+    };
+    persistence::install_snapshot(dirs, zxid, write)
 }
 
-fn write_snapshot(
+const INSTALLED: &str = "whoever installs a database does not replace it";
+
+/// The nodes of a snapshot, written.
+struct Walked {
+    cursor: SnapshotCursor,
+    writer: SnapshotWriter,
+}
+
+/// Writes the nodes; nothing comes of it if the database is replaced by another.
+fn walk(
     shared: &RwLock<ZkDatabase>,
     options: &SnapshotOptions,
-) -> Result<DataFile, SnapshotError> {
+) -> Result<Option<Walked>, SnapshotError> {
     let mut chunk = Vec::new();
     let mut cursor = {
         let database = shared.read();
@@ -106,21 +128,38 @@ fn write_snapshot(
     loop {
         writer.write(&chunk)?;
         chunk.clear();
-        if !cursor.next_chunk(&shared.read().tree, SLOTS_PER_HOLD, &mut chunk) {
-            break;
+        match cursor.next_chunk(&shared.read().tree, SLOTS_PER_HOLD, &mut chunk) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Walked { cursor, writer })),
+            Err(TreeReplaced) => return Ok(None),
         }
     }
-    let (last_digest, last_processed) = {
-        let database = shared.read();
-        (database.tree.last_digest(), database.tree.last_processed())
-    };
-    let nothing_yet = ZxidDigest { zxid: Zxid::ZERO, version: DIGEST_VERSION, digest: 0 };
-    let ZxidDigest { zxid, version, digest } = last_digest.unwrap_or(nothing_yet);
-    let digest = SnapshotDigest { zxid, version, digest: digest as i64 };
-    writer.finish(&SnapshotTail {
-        digest: options.with_digest.then_some(digest),
-        last_processed: options.with_last_processed.then_some(last_processed),
-    })
+}
+
+impl Walked {
+    /// Writes what stands behind the nodes, and gives the file its name.
+    fn finish(
+        self,
+        shared: &RwLock<ZkDatabase>,
+        options: &SnapshotOptions,
+    ) -> Result<Option<DataFile>, SnapshotError> {
+        let (last_digest, last_processed) = {
+            let database = shared.read();
+            let tree = &database.tree;
+            if self.cursor.check(tree).is_err() {
+                return Ok(None);
+            }
+            (tree.last_digest(), tree.last_processed())
+        };
+        let nothing_yet = ZxidDigest { zxid: Zxid::ZERO, version: DIGEST_VERSION, digest: 0 };
+        let ZxidDigest { zxid, version, digest } = last_digest.unwrap_or(nothing_yet);
+        let digest = SnapshotDigest { zxid, version, digest: digest as i64 };
+        let file = self.writer.finish(&SnapshotTail {
+            digest: options.with_digest.then_some(digest),
+            last_processed: options.with_last_processed.then_some(last_processed),
+        })?;
+        Ok(Some(file))
+    }
 }
 
 /// Reads the snapshot a leader sends, of its database after `zxid`, from a stream that goes on

@@ -9,6 +9,7 @@
 //! 3. Each node holds one use of its list in the ACL cache.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use jute::{Stat, StatPersisted};
@@ -56,6 +57,8 @@ pub struct ZxidDigest {
 
 /// The tree.
 pub struct DataTree {
+    /// Tells it from every other tree, also from one that takes its place.
+    pub(super) identity: Arc<()>,
     pub(super) nodes: NodeStore,
     pub(super) acls: AclCache,
     pub(super) options: TreeOptions,
@@ -119,6 +122,7 @@ impl DataTree {
         stat: StatPersisted,
     ) -> Self {
         let mut tree = Self {
+            identity: Arc::default(),
             nodes: NodeStore::new(data, acl, stat),
             acls: AclCache::new(),
             options,

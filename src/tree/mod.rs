@@ -19,6 +19,6 @@ pub use data_tree::{DataTree, NodeView, TreeOptions, ZxidDigest};
 pub use digest::DIGEST_VERSION;
 pub use ephemeral_type::{CONTAINER_OWNER, EphemeralRules, EphemeralType, TTL_MS_MAX, ttl_owner};
 pub use outstanding_changes::{ChangeRecord, OutstandingChanges};
-pub use snapshot_cursor::SnapshotCursor;
+pub use snapshot_cursor::{SnapshotCursor, TreeReplaced};
 pub use snapshot_load::{LoadError, TreeLoader};
 pub(crate) use stat::new_stat;

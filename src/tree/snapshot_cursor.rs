@@ -9,16 +9,27 @@
 //! 2. Every node that exists from start to end is written once. One created after the start is left
 //!    out: replay creates it. So a slot that was reused in the meantime cannot be mistaken for its
 //!    former node, and whoever is written has parents that are written too.
+//! 3. All chunks are of one tree: once another has taken its place the walk is over.
+
+use std::sync::Arc;
 
 use jute::{Acl, Field, Ustring};
+use thiserror::Error;
 
 use super::data_tree::DataTree;
 use super::node_store::{Node, NodeIdx};
 use crate::mutation::{self, Mutation};
 use crate::proto::{SessionId, Zxid};
 
+/// The tree that is walked has given way to another, such as a leader's snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the database was replaced by another meanwhile")]
+pub struct TreeReplaced;
+
 /// A walk in progress.
 pub struct SnapshotCursor {
+    /// The identity of the tree.
+    tree: Arc<()>,
     start: Zxid,
     next_slot: usize,
     /// One bit for each slot written.
@@ -49,6 +60,7 @@ impl SnapshotCursor {
             list.iter().map(Acl::from).collect::<Vec<_>>().write(out);
         }
         Self {
+            tree: tree.identity.clone(),
             start: tree.last_processed,
             next_slot: 0,
             written: Vec::new(),
@@ -63,10 +75,27 @@ impl SnapshotCursor {
         self.start
     }
 
+    /// Whether this is the tree that is walked.
+    ///
+    /// # Errors
+    /// It is another.
+    pub fn check(&self, tree: &DataTree) -> Result<(), TreeReplaced> {
+        if Arc::ptr_eq(&self.tree, &tree.identity) { Ok(()) } else { Err(TreeReplaced) }
+    }
+
     /// Writes some more nodes, looking at no more than `slots`; false once the end is written.
-    pub fn next_chunk(&mut self, tree: &DataTree, slots: usize, out: &mut Vec<u8>) -> bool {
+    ///
+    /// # Errors
+    /// The tree is another; nothing is written.
+    pub fn next_chunk(
+        &mut self,
+        tree: &DataTree,
+        slots: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, TreeReplaced> {
+        self.check(tree)?;
         if self.is_done {
-            return false;
+            return Ok(false);
         }
         let end = tree.nodes.slots().min(self.next_slot + slots);
         for slot in self.next_slot..end {
@@ -84,7 +113,7 @@ impl SnapshotCursor {
                 self.start = tree.last_processed;
             }
         }
-        true
+        Ok(true)
     }
 
     fn write_with_ancestors(&mut self, tree: &DataTree, idx: NodeIdx, out: &mut Vec<u8>) {

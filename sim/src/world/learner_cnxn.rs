@@ -417,7 +417,10 @@ impl World {
         let Some((stream, end)) = self.find_cnxn(id, job.cnxn.id) else { return };
         let is_more = match &mut job.what {
             SyncContent::Snapshot(walk, history) => {
-                let is_more = walk.go_on(&state.database.read(), SLOTS_PER_PIECE);
+                let next = walk.go_on(&state.database.read(), SLOTS_PER_PIECE);
+                let Ok(is_more) = next else {
+                    return self.close_end(stream, end, "the database was replaced");
+                };
                 self.send(stream, end, Piece::Bytes(walk.take().into()));
                 if !is_more {
                     self.send(stream, end, Piece::Bytes(Walk::leaders_end().into()));

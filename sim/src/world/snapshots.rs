@@ -2,6 +2,7 @@
 
 use gamekeeper::engine::Input;
 use gamekeeper::proto::Zxid;
+use gamekeeper::tree::TreeReplaced;
 
 use super::World;
 use crate::database::Walk;
@@ -29,16 +30,24 @@ impl World {
         let mut walk = process.snapshot.take().expect("a snapshot is being taken");
         let state = process.state.clone();
         let database = state.database.read();
-        if walk.go_on(&database, SLOTS_PER_HOLD) {
-            process.snapshot = Some(walk);
-            let delay = self.delay();
-            return self.queue.after(delay, Event::Snapshot(id));
+        match walk.go_on(&database, SLOTS_PER_HOLD) {
+            Ok(true) => {
+                process.snapshot = Some(walk);
+                let delay = self.delay();
+                return self.queue.after(delay, Event::Snapshot(id));
+            }
+            Ok(false) => {
+                let (zxid, file) = walk.finish(&database);
+                drop(database);
+                self.note(format_args!("server {} has taken the snapshot 0x{zxid}", id.server));
+                // The log holds everything: without this snapshot the next one will do.
+                let _ = self.servers[id.server].disk.add_snapshot(zxid, file);
+            }
+            Err(TreeReplaced) => {
+                drop(database);
+                self.note(format_args!("server {} drops a snapshot", id.server));
+            }
         }
-        let (zxid, file) = walk.finish(&database);
-        drop(database);
-        self.note(format_args!("server {} has taken the snapshot 0x{zxid}", id.server));
-        // The log holds everything: without this snapshot the next one will do.
-        let _ = self.servers[id.server].disk.add_snapshot(zxid, file);
         self.post(id, Input::SnapshotDone);
     }
 

@@ -86,7 +86,9 @@ impl Walk {
         let mut chunk = self.head;
         loop {
             send(std::mem::take(&mut chunk).into())?;
-            if !self.cursor.next_chunk(&state.database.read().tree, SLOTS_PER_HOLD, &mut chunk) {
+            let next =
+                self.cursor.next_chunk(&state.database.read().tree, SLOTS_PER_HOLD, &mut chunk);
+            if !next.map_err(|replaced| Stop::Failed(replaced.to_string()))? {
                 break;
             }
         }
@@ -292,6 +294,9 @@ pub(super) async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{AuthOptions, ProviderRegistry};
+    use crate::processor::ZkDatabase;
+    use crate::tree::{DataTree, TreeOptions};
     use proptest::prelude::*;
 
     const fn zxid(epoch: i64, counter: i64) -> Zxid {
@@ -325,6 +330,25 @@ mod tests {
         assert_eq!(plan(zxid(2, 0), up_to, &start, 100), Ok(HistoryPlan::Diff));
         let other_epoch = LogLookup { next_above: Some(zxid(3, 1)), ..start };
         assert!(plan(zxid(2, 0), up_to, &other_epoch, 100).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_of_a_database_that_is_replaced_is_sent_no_further() {
+        let fresh = || ZkDatabase {
+            tree: DataTree::new(TreeOptions::default()),
+            sessions: Default::default(),
+        };
+        let auth = ProviderRegistry::new(AuthOptions::default());
+        let state = ServerState::new(fresh(), auth, 1 << 20);
+        let walk = Walk::begin(&state);
+        *state.database.write() = fresh();
+        let mut pieces = 0;
+        let sent = walk.send(&state, &mut |_| {
+            pieces += 1;
+            Ok(())
+        });
+        assert!(matches!(sent, Err(Stop::Failed(_))));
+        assert_eq!(pieces, 1, "the head was there before");
     }
 
     proptest! {

@@ -165,6 +165,33 @@ fn described(database: &ZkDatabase) -> String {
     lines.join("\n")
 }
 
+/// Half of it would be of the one tree and half of the other, under the name of the first.
+#[test]
+fn a_snapshot_is_dropped_if_the_database_is_replaced_meanwhile() {
+    let fresh = || World::new().database;
+    let database = fresh();
+    let mut bytes = Vec::new();
+    let mut cursor = SnapshotCursor::start(&database.tree, std::iter::empty(), &mut bytes);
+    assert_eq!(cursor.next_chunk(&database.tree, 1, &mut bytes), Ok(true));
+    let len = bytes.len();
+    assert_eq!(cursor.next_chunk(&fresh().tree, 1, &mut bytes), Err(TreeReplaced));
+    assert_eq!(bytes.len(), len);
+
+    let dir = tempfile::tempdir().unwrap();
+    let options = SnapshotOptions {
+        dir: dir.path().to_owned(),
+        compression: Compression::None,
+        with_digest: true,
+        with_last_processed: true,
+        history: Arc::default(),
+    };
+    let shared = RwLock::new(database);
+    let walked = walk(&shared, &options).unwrap().expect("the same tree");
+    *shared.write() = fresh();
+    assert!(walked.finish(&shared, &options).unwrap().is_none());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left of it");
+}
+
 proptest! {
     /// ZOOKEEPER-3127 and 3144 lost changes between a snapshot and the log, ZOOKEEPER-2355 left
     /// ephemeral nodes of sessions that were gone.
@@ -183,10 +210,11 @@ proptest! {
         for (change, goes_on) in meanwhile {
             world.make(change);
             if goes_on {
-                cursor.next_chunk(&world.database.tree, 1, &mut bytes);
+                cursor.next_chunk(&world.database.tree, 1, &mut bytes).expect("the same tree");
             }
         }
-        while cursor.next_chunk(&world.database.tree, 1, &mut bytes) {}
+        let mut go_on = || cursor.next_chunk(&world.database.tree, 1, &mut bytes);
+        while go_on().expect("the same tree") {}
         put_leaders_end(&mut bytes);
         let received = receive_snapshot(&mut &bytes[..], start, TreeOptions::default());
         let (mut database, _) = received.expect("a snapshot");
