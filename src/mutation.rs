@@ -44,11 +44,13 @@ pub enum Mutation {
     ForgetSessions,
     /// A session that is closed twice takes the node that another made in between.
     TakeForeignNodes,
+    /// A write that the last leader was sent is asked for again, though the history has it.
+    AskAgainBlindly,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::KeepUncommitted,
         Self::ServeSnapshotInMemory,
         Self::AckNewLeaderBeforeFlush,
@@ -65,6 +67,7 @@ impl Mutation {
         Self::GoOnAfterFullDisk,
         Self::ForgetSessions,
         Self::TakeForeignNodes,
+        Self::AskAgainBlindly,
     ];
 }
 

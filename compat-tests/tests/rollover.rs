@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use compat_tests::ensemble::{Ensemble, Layout};
+use compat_tests::history::Summary;
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
 use compat_tests::server::ServerUnderTest;
@@ -22,7 +23,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Numbers each leadership begins with: an Apache leader uses all, one of ours half.
 const NUMBERS: i64 = 600;
 
-fn through_the_rollover(kinds: &[ServerUnderTest]) {
+/// What clients saw of it.
+fn through_the_rollover(kinds: &[ServerUnderTest]) -> Summary {
     let initial = i64::from(u32::MAX) - NUMBERS;
     let ensemble =
         Layout::new(kinds).with_config(&format!("testingonly.initialZxid={initial}")).start();
@@ -37,7 +39,9 @@ fn through_the_rollover(kinds: &[ServerUnderTest]) {
     assert!(workload.wait_for_progress(5, LIMIT), "writes after the rollover");
     let mut ensemble = ensemble;
     ensemble.wait_until_all_serve();
-    println!("{}", assert_sound(&ensemble, &workload.finish()));
+    let summary = assert_sound(&ensemble, &workload.finish());
+    println!("{summary}");
+    summary
 }
 
 /// The epoch of the last transaction of whoever leads.
@@ -47,7 +51,8 @@ fn epoch(ensemble: &Ensemble) -> Option<i64> {
 
 #[test]
 fn servers_of_ours_go_on_in_the_next_epoch() {
-    through_the_rollover(&[OURS; 3]);
+    let Summary { reconnects, unknown, .. } = through_the_rollover(&[OURS; 3]);
+    assert_eq!((reconnects, unknown), (0, 0), "clients notice");
 }
 
 #[test]

@@ -10,15 +10,16 @@ use jute::{ConnectResponse, Field};
 
 use super::EngineOptions;
 use super::input::{ConnectAttempt, Effect, Now};
+use super::kept_clients::KeptClients;
 use super::request_throttler::{RequestThrottler, Verdict};
 use crate::mutation::{self, Mutation};
 use crate::persistence::LogBatch;
 use crate::processor::{
-    ClientRequest, FinalRequestProcessor, Finished, Pending, ServerMode, ServerState,
-    SyncRequestProcessor,
+    ClientRequest, FinalRequestProcessor, Finished, Pending, Progress, ServerMode, ServerState,
+    SyncRequestProcessor, Unanswered,
 };
 use crate::proto::frame::put_frame;
-use crate::proto::{ErrorCode, Millis, OpCode, PASSWORD_BYTES, SessionId, Zxid};
+use crate::proto::{ErrorCode, Millis, OpCode, PASSWORD_BYTES, SessionId, TxnEntry, Zxid};
 use crate::quorum::{Proposal, QuorumVerifier};
 use crate::session::{
     Arrival, ClientCnxn, CnxnSession, LearnerSessionTracker, SessionHandle, password,
@@ -34,6 +35,8 @@ pub(super) struct Core {
     pub cnxns: HashMap<SessionId, Arc<ClientCnxn>>,
     /// Connections that wait for their session to be created.
     pub connecting: HashMap<SessionId, ConnectAttempt>,
+    /// What clients wait for while there is no leader.
+    pub kept: KeptClients,
     /// The last transaction that is on disk.
     pub flushed: Zxid,
     is_snapshot_running: bool,
@@ -52,6 +55,7 @@ impl Core {
             last: FinalRequestProcessor::default(),
             cnxns: HashMap::default(),
             connecting: HashMap::default(),
+            kept: KeptClients::default(),
             flushed,
             is_snapshot_running: false,
             is_logging: true,
@@ -158,7 +162,11 @@ impl Core {
     pub(super) fn push_logged<'a>(&mut self, proposals: impl Iterator<Item = &'a Proposal>) {
         for Proposal { zxid, batch, entry } in proposals {
             let (batch, entry) = (batch.clone(), entry.clone());
-            self.last.push(Pending::Logged { zxid: *zxid, batch, entry });
+            let header =
+                TxnEntry::decode(&batch.bytes()[entry.clone()]).expect("it is logged").header;
+            let session = SessionId(header.client_id);
+            let asked = self.kept.claim(session, header.cxid, &mut self.last);
+            self.last.push(Pending::Logged { zxid: *zxid, batch, entry, asked });
         }
     }
 
@@ -306,7 +314,8 @@ impl Core {
     pub(super) fn halt(&mut self, effects: &mut Vec<Effect>) {
         self.is_halted = true;
         self.state.metrics.unrecoverable_error_count.increment(1);
-        self.abandon(effects);
+        let unanswered = self.unanswered(Vec::new(), effects);
+        self.drop_requests(unanswered, effects);
     }
 
     /// Writes the configuration that this server knows into its tree.
@@ -315,41 +324,119 @@ impl Core {
         database.tree.set_config(&config.to_text(), config.version(), now.wall);
     }
 
-    /// A role is over: nothing of it goes on, and every client is to go elsewhere.
-    pub(super) fn end_role(&mut self, effects: &mut Vec<Effect>) {
-        if mutation::is_on(Mutation::WriteForDeadEpoch) && !self.sync.batch().is_empty() {
-            let batch = self.take_batch();
-            self.append(batch, effects);
+    /// A role is over, and every client is to go elsewhere; `left` are requests that the role has
+    /// not answered.
+    pub(super) fn end_role(&mut self, left: Vec<Unanswered>, effects: &mut Vec<Effect>) {
+        let unanswered = self.leave_role(left, effects);
+        self.drop_requests(unanswered, effects);
+        self.end_clients(effects);
+    }
+
+    /// A role in `epoch` is over; clients whose sessions the ensemble knows are kept until then.
+    pub(super) fn end_role_and_keep_clients(
+        &mut self,
+        left: Vec<Unanswered>,
+        (until, epoch): (Millis, i64),
+        effects: &mut Vec<Effect>,
+    ) {
+        let unanswered = self.leave_role(left, effects);
+        self.kept.keep(until, epoch);
+        let (void, left): (Vec<_>, Vec<_>) =
+            unanswered.into_iter().partition(|one| one.progress == Progress::Void);
+        self.drop_requests(void, effects);
+        let is_kept = |session: &SessionId, cnxn: &mut Arc<ClientCnxn>| {
+            let is_open = cnxn.session.get().is_some_and(|session| session.handle.is_open());
+            let is_known = self.state.database.read().sessions.contains_key(session);
+            is_open && is_known && !cnxn.outbox().is_closing()
+        };
+        self.cnxns.retain(is_kept);
+        let (kept, lost) = left.into_iter().partition(|one| self.is_of_cnxn(&one.request));
+        self.drop_requests(lost, effects);
+        self.kept.extend(kept);
+        for cnxn in self.state.cnxns.all() {
+            let owner = self.cnxns.get(&cnxn.session_id());
+            if owner.is_none_or(|owner| owner.id != cnxn.id) {
+                close(cnxn, effects);
+            }
         }
-        self.sync.discard();
-        self.abandon(effects);
-        self.state.add_local_sessions(-self.state.local_sessions());
+    }
+
+    /// This server serves again, in this epoch, whose history it has applied: the clients that were
+    /// kept go on. `adopt` takes their sessions over. Gives what they still ask for.
+    pub(super) fn take_over_clients(
+        &mut self,
+        now: Now,
+        epoch: i64,
+        mut adopt: impl FnMut(SessionId, &SessionHandle),
+        effects: &mut Vec<Effect>,
+    ) -> Vec<ClientRequest> {
+        let mut again = Vec::new();
+        for (progress_is_clear, waiting) in self.kept.end(epoch) {
+            if progress_is_clear && waiting.iter().all(|one| self.is_of_cnxn(&one.request)) {
+                again.extend(waiting.into_iter().map(|one| one.request));
+            } else {
+                self.drop_requests(waiting, effects);
+            }
+        }
+        let sessions = &self.state.database.read().sessions;
+        for (&session, cnxn) in &self.cnxns {
+            let Some(CnxnSession { handle, .. }) = cnxn.session.get() else { continue };
+            if sessions.contains_key(&session) && handle.touch(now.monotonic) {
+                adopt(session, handle);
+            } else {
+                close(cnxn.clone(), effects);
+            }
+        }
+        again
+    }
+
+    /// Every client is to go elsewhere.
+    pub(super) fn end_clients(&mut self, effects: &mut Vec<Effect>) {
+        let kept = self.kept.abandon();
+        self.drop_requests(kept, effects);
         self.cnxns.clear();
         let cnxns = self.state.cnxns.all();
         cnxns.into_iter().for_each(|cnxn| close(cnxn, effects));
     }
 
-    /// Forgets everything that waits, and closes the connections it came from.
-    pub(super) fn abandon(&mut self, effects: &mut Vec<Effect>) {
-        let waiting: Vec<_> = self.last.abandon().collect();
-        self.drop_requests(waiting.into_iter(), effects);
-        let throttled: Vec<_> = self.throttler.drain().collect();
-        let throttled = throttled.into_iter();
-        let throttled = throttled.filter_map(|request| Some((request.cnxn?, request.arrival)));
-        self.drop_requests(throttled, effects);
+    /// Whether a request came over the connection that its session has now.
+    fn is_of_cnxn(&self, request: &ClientRequest) -> bool {
+        let owner = self.cnxns.get(&request.session);
+        let of = request.cnxn.as_ref();
+        of.zip(owner).is_some_and(|(of, owner)| of.id == owner.id && !of.outbox().is_closing())
+    }
+
+    /// Nothing of a role goes on; gives the requests that it has not answered.
+    fn leave_role(&mut self, left: Vec<Unanswered>, effects: &mut Vec<Effect>) -> Vec<Unanswered> {
+        if mutation::is_on(Mutation::WriteForDeadEpoch) && !self.sync.batch().is_empty() {
+            let batch = self.take_batch();
+            self.append(batch, effects);
+        }
+        self.sync.discard();
+        self.state.add_local_sessions(-self.state.local_sessions());
+        self.unanswered(left, effects)
+    }
+
+    /// Takes everything that waits for an answer, those of a session in their order; connections
+    /// that wait for their session are closed.
+    fn unanswered(&mut self, left: Vec<Unanswered>, effects: &mut Vec<Effect>) -> Vec<Unanswered> {
         for (_, attempt) in self.connecting.drain() {
             close(attempt.cnxn, effects);
         }
+        let mut unanswered: Vec<Unanswered> = self.last.abandon().collect();
+        unanswered.extend(left);
+        unanswered.extend(self.kept.take());
+        let progress = Progress::Waiting;
+        let throttled = self.throttler.drain();
+        unanswered.extend(throttled.map(|request| Unanswered { request, progress }));
+        unanswered
     }
 
     /// These requests will not be answered: their connections end.
-    pub(super) fn drop_requests(
-        &self,
-        requests: impl Iterator<Item = (Arc<ClientCnxn>, Arrival)>,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn drop_requests(&self, requests: Vec<Unanswered>, effects: &mut Vec<Effect>) {
         let mut dropped = 0;
-        for (cnxn, arrival) in requests {
+        for Unanswered { request: ClientRequest { cnxn, arrival, .. }, .. } in requests {
+            let Some(cnxn) = cnxn else { continue };
             // A connect request is not among the requests that are counted.
             dropped += i64::from(arrival.op != OpCode::CreateSession);
             close(cnxn, effects);

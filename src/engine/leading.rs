@@ -16,7 +16,7 @@ use jute::{Field, Reader, ReconfigRequest};
 
 use crate::auth::Identity;
 use crate::persistence::LogBatch;
-use crate::processor::{ClientRequest, RequestKind, ServerMode, classify};
+use crate::processor::{ClientRequest, Finished, RequestKind, ServerMode, classify};
 use crate::proto::{ErrorCode, Millis, OpCode, Sid, Zxid};
 use crate::quorum::{
     History, Leader, LeaderDescription, LeaderOptions, LeaderOutput, LearnerCnxnId, LearnerRequest,
@@ -320,7 +320,10 @@ impl Leading {
         let (applied, last_logged) = (core.last_processed(), log.last_zxid());
         core.push_logged(log.range(applied, last_logged));
         self.committed = last_logged;
-        core.apply(now, last_logged, effects);
+        let Finished { closed, .. } = core.apply(now, last_logged, effects);
+        for (session, asked_by) in closed {
+            core.session_closed(session, asked_by, effects);
+        }
         let (my_id, tick_time_ms) = (self.ensemble.my_id, self.options.tick_time_ms);
         let member = &self.ensemble.member;
         let global = SessionTracker::new(tick_time_ms, first_session_id(my_id.0, now.wall));
@@ -340,6 +343,19 @@ impl Leading {
             core.state.set_mode(ServerMode::Leader);
         }
         tracing::info!(epoch, zxid = %last_logged, "leading");
+        if self.ensemble.member.leader_serves {
+            self.take_over_clients(core, now, effects);
+        } else {
+            core.end_clients(effects);
+        }
+    }
+
+    fn take_over_clients(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
+        let Some(primary) = &mut self.primary else { return };
+        let adopt = |session, handle: &_| primary.sessions.global.adopt(session, handle);
+        for request in core.take_over_clients(now, self.leader.epoch(), adopt, effects) {
+            self.on_request(core, now, request);
+        }
     }
 
     fn on_learner_request(
@@ -398,9 +414,7 @@ impl Leading {
 
     pub(super) fn on_request(&mut self, core: &mut Core, now: Now, request: ClientRequest) {
         if self.may_prepare(now).is_none() {
-            if let Some(hand_over) = &mut self.hand_over {
-                hand_over.hold(request);
-            }
+            core.kept.push(request);
         } else if request.arrival.op == OpCode::Reconfig {
             self.prepare(core, now, request);
         } else if let Some(primary) = &mut self.primary {
@@ -433,13 +447,10 @@ impl Leading {
     }
 
     /// It is over: the learners are told by the end of their connections.
-    pub(super) fn end(&mut self, core: &Core, effects: &mut Vec<Effect>) {
+    pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
         let mut out = Vec::new();
         self.leader.give_up("this server looks for a leader".into(), &mut out);
         effects.extend(effects_of(out));
-        if let Some(hand_over) = &mut self.hand_over {
-            core.drop_requests(hand_over.abandon(), effects);
-        }
     }
 }
 

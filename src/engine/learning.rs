@@ -18,7 +18,7 @@ use crate::mutation::{self, Mutation};
 use crate::op::session_upgrade::creates_ephemeral;
 use crate::persistence::LogBatch;
 use crate::processor::{
-    ClientRequest, CommitProcessor, Finished, RequestKind, ServerMode, classify,
+    ClientRequest, CommitProcessor, Finished, RequestKind, ServerMode, Unanswered, classify,
 };
 use crate::proto::{
     AuthInfo, ErrorCode, Millis, OpCode, Packet, PacketType, SessionId, Sid, TxnEntry, Zxid,
@@ -200,6 +200,8 @@ impl Learning {
             LearnerEvent::Snapshot(id, snapshot) if mine == Some(id) => match snapshot {
                 Ok(database) => {
                     let zxid = database.tree.last_processed();
+                    // They would miss events, and a snapshot does not tell what came of requests.
+                    core.end_clients(effects);
                     if mutation::is_on(Mutation::ServeSnapshotInMemory) {
                         *core.state.database.write() = *database;
                     } else {
@@ -270,7 +272,9 @@ impl Learning {
                 }
                 LearnerOutput::Commit(zxid) => {
                     self.committed = zxid;
-                    self.commit.commit(zxid, now.monotonic, &mut core.last);
+                    let Core { last, kept, .. } = core;
+                    let claim = |session, xid, last: &mut _| kept.claim(session, xid, last);
+                    self.commit.commit(zxid, now.monotonic, last, claim);
                 }
                 LearnerOutput::FlushLog => {
                     if !core.sync.batch().is_empty() {
@@ -330,6 +334,9 @@ impl Learning {
         } else if zxid < log.last_zxid() {
             self.uncut = Some((log.clone(), core.flushed));
             let reload = zxid < applied && !mutation::is_on(Mutation::KeepUncommitted);
+            if reload {
+                core.end_clients(effects);
+            }
             effects.push(Effect::TruncateLog { to: zxid, reload });
             log.truncate(zxid);
             core.flushed = core.flushed.min(zxid);
@@ -373,7 +380,7 @@ impl Learning {
     }
 
     /// Lets clients come once the tree is whole.
-    fn serve_if_whole(&mut self, core: &Core, now: Now, effects: &mut Vec<Effect>) {
+    fn serve_if_whole(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
         let Some(from) = self.serves_from else { return };
         let applied = core.last_processed();
         if from > applied {
@@ -395,6 +402,20 @@ impl Learning {
         }
         let leader = self.learner.leader;
         tracing::info!(%leader, zxid = %applied, "synchronised with the leader");
+        self.take_over_clients(core, now, effects);
+    }
+
+    fn take_over_clients(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
+        let (sessions, epoch) = (&mut self.sessions, self.learner.current_epoch());
+        let adopt = |session, handle: &_| sessions.adopt(session, handle);
+        for request in core.take_over_clients(now, epoch, adopt, effects) {
+            self.on_request(core, request, effects);
+        }
+    }
+
+    /// Whether clients are served.
+    fn serves(&self) -> bool {
+        self.learner.is_active() && self.serves_from.is_none()
     }
 
     pub(super) fn on_connect(
@@ -404,7 +425,7 @@ impl Learning {
         attempt: ConnectAttempt,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.learner.is_active() || self.serves_from.is_some() {
+        if !self.serves() {
             close(attempt.cnxn, effects);
             return;
         }
@@ -417,7 +438,8 @@ impl Learning {
                 return;
             }
             let arrival = Arrival { xid: 0, op: OpCode::CreateSession, at: attempt.at };
-            self.commit.write(session, attempt.cnxn.clone(), arrival, None);
+            let request = ClientRequest::without_record(attempt.cnxn.clone(), session, arrival);
+            self.commit.write(request, None);
             core.connecting.insert(session, attempt);
             self.request(session, arrival, Some(&[]), &timeout_ms.to_be_bytes(), effects);
             return;
@@ -501,25 +523,26 @@ impl Learning {
         request: ClientRequest,
         effects: &mut Vec<Effect>,
     ) {
-        let ClientRequest { cnxn, session, identities, arrival, body, .. } = request;
-        let cnxn = cnxn.expect("only clients ask a learner");
+        if !self.serves() {
+            core.kept.push(request);
+            return;
+        }
+        let ClientRequest { session, arrival, .. } = request;
         match classify(Some(arrival.op)) {
-            RequestKind::Read => {
-                self.commit.read(session, cnxn, identities, arrival, body, &mut core.last);
-            }
+            RequestKind::Read => self.commit.read(request, &mut core.last),
             RequestKind::Sync => {
-                self.request(session, arrival, Some(&identities), &body, effects);
+                self.request(session, arrival, Some(&request.identities), &request.body, effects);
                 self.syncs.push_back(None);
-                self.commit.sync(session, cnxn, identities, arrival, body);
+                self.commit.sync(request);
             }
             _ if arrival.op == OpCode::CloseSession && self.sessions.is_local(session) => {
                 self.sessions.set_closing(session);
-                self.commit.close_local(session, Some(cnxn), arrival, &mut core.last);
+                self.commit.close_local(session, request.cnxn, arrival, &mut core.last);
             }
             _ => {
-                let refusal = self.upgrade_if_needed(core, &cnxn, session, arrival, &body, effects);
-                self.request(session, arrival, Some(&identities), &body, effects);
-                self.commit.write(session, cnxn, arrival, refusal);
+                let refusal = self.upgrade_if_needed(core, &request, effects);
+                self.request(session, arrival, Some(&request.identities), &request.body, effects);
+                self.commit.write(request, refusal);
             }
         }
     }
@@ -530,12 +553,11 @@ impl Learning {
     fn upgrade_if_needed(
         &mut self,
         core: &Core,
-        cnxn: &ClientCnxn,
-        session: SessionId,
-        arrival: Arrival,
-        body: &[u8],
+        request: &ClientRequest,
         effects: &mut Vec<Effect>,
     ) -> Option<ErrorCode> {
+        let ClientRequest { cnxn, session, arrival, body, .. } = request;
+        let (session, cnxn) = (*session, cnxn.as_ref()?);
         if !self.sessions.is_local(session)
             || !creates_ephemeral(arrival.op, body, core.state.max_buffer_bytes)
         {
@@ -604,16 +626,16 @@ impl Learning {
         effects.extend(effects_of(out));
     }
 
-    /// It is over: those who wait are told by the end of their connections.
-    pub(super) fn end(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+    /// It is over. Gives the requests that are not answered.
+    pub(super) fn end(&mut self, effects: &mut Vec<Effect>) -> Vec<Unanswered> {
         let mut out = Vec::new();
         self.learner.give_up("this server looks for a leader".into(), &mut out);
         effects.extend(effects_of(out));
         if let Some(mut master) = self.master.take() {
             master.end(effects);
         }
-        core.drop_requests(self.commit.abandon(), effects);
         self.revalidating.drain().for_each(|(_, attempt)| close(attempt.cnxn, effects));
+        self.commit.abandon().collect()
     }
 }
 

@@ -14,6 +14,7 @@ mod container_manager;
 mod core;
 mod hand_over;
 mod input;
+mod kept_clients;
 mod leading;
 mod learner_masters;
 mod learning;

@@ -11,8 +11,9 @@
 //! Invariants:
 //! 1. What is logged survives the end of a role; what is applied is known to be committed
 //!    (ZOOKEEPER-2678).
-//! 2. At the end of a role every client's connection ends: none waits for an answer that nobody
-//!    will give, and none reads from a server that is cut off unless it has asked for that.
+//! 2. At the end of a role every client's connection ends, at once or if no leader is found for a
+//!    while ([`super::kept_clients`]): none waits for an answer that nobody will give, and none
+//!    goes on reading from a server that is cut off unless it has asked for that.
 //! 3. No task outlives its role (ZOOKEEPER-4712): connections of an earlier one are told by their
 //!    numbers, and what they bring is dropped.
 
@@ -356,6 +357,7 @@ impl QuorumPeer {
         effects: &mut Vec<Effect>,
     ) {
         match (&mut self.part, &mut self.read_only) {
+            (Part::Looking, _) if core.kept.is_keeping() => core.kept.push(request),
             // Its connection is being closed.
             (Part::Looking, None) => core.state.add_in_process(-1),
             (Part::Looking, Some(read_only)) => read_only.on_request(core, request),
@@ -371,6 +373,10 @@ impl QuorumPeer {
         }
         if self.is_retiring && matches!(self.part, Part::Looking) {
             return;
+        }
+        if core.kept.deadline().is_some_and(|until| until <= now.monotonic) {
+            tracing::info!("clients have waited for a leader long enough");
+            core.end_clients(effects);
         }
         if self.looks_at.is_some_and(|looks_at| looks_at <= now.monotonic) {
             self.begin_election(core, now, effects);
@@ -605,16 +611,26 @@ impl QuorumPeer {
     }
 
     fn end_part(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
+        let mode = core.state.mode();
+        let was_serving = !matches!(mode, ServerMode::NotServing | ServerMode::ReadOnly);
         core.state.set_mode(ServerMode::NotServing);
         if let Some(read_only) = self.read_only.take() {
             read_only.end(core, effects);
         }
-        match std::mem::replace(&mut self.part, Part::Looking) {
-            Part::Looking => {}
-            Part::Leading(mut leading) => leading.end(core, effects),
-            Part::Learning(mut learning) => learning.end(core, effects),
+        let left = match std::mem::replace(&mut self.part, Part::Looking) {
+            Part::Looking => Vec::new(),
+            Part::Leading(mut leading) => {
+                leading.end(effects);
+                Vec::new()
+            }
+            Part::Learning(mut learning) => learning.end(effects),
+        };
+        if self.is_retiring || !(was_serving || core.kept.is_keeping()) {
+            core.end_role(left, effects);
+        } else {
+            let until = now.monotonic + Millis::from(self.options.tick_time_ms);
+            core.end_role_and_keep_clients(left, (until, self.epochs.1), effects);
         }
-        core.end_role(effects);
         core.show_config(self.configs.committed(), now);
     }
 }

@@ -153,7 +153,7 @@ impl ReadOnly {
     pub(super) fn end(self, core: &mut Core, effects: &mut Vec<Effect>) {
         if self.is_serving {
             core.state.set_mode(ServerMode::NotServing);
-            core.end_role(effects);
+            core.end_role(Vec::new(), effects);
         }
     }
 }

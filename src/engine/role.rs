@@ -162,7 +162,10 @@ impl Engine {
             Role::Standalone(primary) => primary.deadline(),
             Role::Member(peer) => peer.deadline(),
         };
-        [self.core.sync.deadline(), admission].into_iter().flatten().fold(role, Millis::min)
+        [self.core.sync.deadline(), self.core.kept.deadline(), admission]
+            .into_iter()
+            .flatten()
+            .fold(role, Millis::min)
     }
 
     /// zxid of the last transaction this server prepared or took over.

@@ -12,12 +12,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use foldhash::HashMap;
 
-use super::{FinalRequestProcessor, Pending};
-use crate::auth::Identity;
-use crate::proto::{ErrorCode, Millis, OpCode, SessionId, TxnBody, TxnEntry, Xid, Zxid};
+use super::final_request::outcome;
+use super::{ClientRequest, FinalRequestProcessor, Pending, Progress, Unanswered};
+use crate::proto::{ErrorCode, Millis, OpCode, SessionId, TxnEntry, Xid, Zxid};
 use crate::session::{Arrival, ClientCnxn};
 
 /// A transaction that was proposed, as the commit that follows it needs to know it.
@@ -35,29 +34,15 @@ pub struct Committed {
 enum Waiting {
     /// Sent to the leader; its transaction will come back. If that is an error, the client is told
     /// `refusal` if there is one: why this server knows it to be.
-    Write { cnxn: Arc<ClientCnxn>, arrival: Arrival, refusal: Option<ErrorCode> },
+    Write { request: ClientRequest, refusal: Option<ErrorCode> },
     /// A local session that becomes a global one; its transaction will come back.
     Upgrade,
     /// Sent to the leader; it will answer.
-    Sync(WaitingRead),
+    Sync(ClientRequest),
     /// Behind one of the above.
-    Read(WaitingRead),
-    /// The end of a local session, behind one of the above.
+    Read(ClientRequest),
+    /// The end of a local session, behind one of the above. Nobody has asked for it if it expired.
     CloseLocal { cnxn: Option<Arc<ClientCnxn>>, arrival: Arrival },
-}
-
-struct WaitingRead {
-    cnxn: Arc<ClientCnxn>,
-    identities: Arc<[Identity]>,
-    arrival: Arrival,
-    body: Bytes,
-}
-
-impl From<WaitingRead> for Pending {
-    fn from(read: WaitingRead) -> Self {
-        let WaitingRead { cnxn, identities, arrival, body } = read;
-        Pending::Read { cnxn, identities, arrival, body }
-    }
 }
 
 /// The processor.
@@ -74,13 +59,7 @@ impl CommitProcessor {
     /// A transaction was proposed and stands there in the batch being gathered.
     pub fn propose(&mut self, entry: &TxnEntry<'_>, range: Range<usize>) {
         let header = &entry.header;
-        let (op, error) = match &entry.body {
-            TxnBody::Error(txn) => {
-                let error = ErrorCode::from_code(txn.err).unwrap_or(ErrorCode::MarshallingError);
-                (OpCode::Error, Some(error))
-            }
-            _ => (OpCode::from_code(header.kind).unwrap_or(OpCode::Error), None),
-        };
+        let (op, error) = outcome(entry);
         self.proposed.push_back(Committed {
             zxid: entry.zxid(),
             entry: range,
@@ -93,15 +72,9 @@ impl CommitProcessor {
 
     /// A write of a client was sent to the leader; `refusal` is what the client is told if the
     /// leader refuses it, in the place of the leader's reason.
-    pub fn write(
-        &mut self,
-        session: SessionId,
-        cnxn: Arc<ClientCnxn>,
-        arrival: Arrival,
-        refusal: Option<ErrorCode>,
-    ) {
-        let write = Waiting::Write { cnxn, arrival, refusal };
-        self.sessions.entry(session).or_default().push_back(write);
+    pub fn write(&mut self, request: ClientRequest, refusal: Option<ErrorCode>) {
+        let waiting = self.sessions.entry(request.session).or_default();
+        waiting.push_back(Waiting::Write { request, refusal });
     }
 
     /// The leader was asked to create a session that was local.
@@ -124,60 +97,59 @@ impl CommitProcessor {
     }
 
     /// A sync of a client was sent to the leader.
-    pub fn sync(
-        &mut self,
-        session: SessionId,
-        cnxn: Arc<ClientCnxn>,
-        identities: Arc<[Identity]>,
-        arrival: Arrival,
-        body: Bytes,
-    ) {
-        let sync = WaitingRead { cnxn, identities, arrival, body };
-        self.sessions.entry(session).or_default().push_back(Waiting::Sync(sync));
-        self.syncs.push_back(session);
+    pub fn sync(&mut self, request: ClientRequest) {
+        self.syncs.push_back(request.session);
+        self.sessions.entry(request.session).or_default().push_back(Waiting::Sync(request));
     }
 
     /// A read behind others of its session; it goes on at once if nothing is before it.
-    pub fn read(
-        &mut self,
-        session: SessionId,
-        cnxn: Arc<ClientCnxn>,
-        identities: Arc<[Identity]>,
-        arrival: Arrival,
-        body: Bytes,
-        last: &mut FinalRequestProcessor,
-    ) {
-        let read = WaitingRead { cnxn, identities, arrival, body };
-        match self.sessions.get_mut(&session) {
-            Some(waiting) => waiting.push_back(Waiting::Read(read)),
-            None => last.push(read.into()),
+    pub fn read(&mut self, request: ClientRequest, last: &mut FinalRequestProcessor) {
+        match self.sessions.get_mut(&request.session) {
+            Some(waiting) => waiting.push_back(Waiting::Read(request)),
+            None => last.push(Pending::read(request)),
         }
     }
 
-    /// The transaction `zxid`, the oldest proposed one, is committed.
+    /// The transaction `zxid`, the oldest proposed one, is committed. If it answers none of the
+    /// requests here, `claim` says whose it is.
     ///
     /// # Panics
     /// If it is not: whoever takes packets from the leader has checked.
-    pub fn commit(&mut self, zxid: Zxid, now: Millis, last: &mut FinalRequestProcessor) {
+    pub fn commit(
+        &mut self,
+        zxid: Zxid,
+        now: Millis,
+        last: &mut FinalRequestProcessor,
+        claim: impl FnOnce(
+            SessionId,
+            Xid,
+            &mut FinalRequestProcessor,
+        ) -> Option<(Arc<ClientCnxn>, Arrival)>,
+    ) {
         let committed = self.proposed.pop_front().expect("a commit follows its proposal");
         assert_eq!(committed.zxid, zxid, "commits come in the order of proposals");
         let Committed { entry, session, xid, op, error, .. } = committed;
         let is_ours = match self.sessions.get(&session).and_then(VecDeque::front) {
-            Some(Waiting::Write { arrival, .. }) => arrival.xid == xid,
+            Some(Waiting::Write { request, .. }) => request.arrival.xid == xid,
             Some(Waiting::Upgrade) => op == OpCode::CreateSession,
             _ => false,
         };
+        let nobodys = Arrival { xid, op, at: now };
         if !is_ours {
-            let arrival = Arrival { xid, op, at: now };
-            last.push(Pending::Txn { zxid, entry, cnxn: None, session, arrival, error });
+            let (cnxn, arrival) = match claim(session, xid, last) {
+                Some((cnxn, arrival)) => (Some(cnxn), arrival),
+                None => (None, nobodys),
+            };
+            last.push(Pending::Txn { zxid, entry, cnxn, session, arrival, error });
             return;
         }
         let waiting = self.sessions.get_mut(&session).expect("it was just there");
         let (cnxn, arrival, error) = match waiting.pop_front() {
-            Some(Waiting::Write { cnxn, arrival, refusal }) => {
-                (Some(cnxn), arrival, error.map(|error| refusal.unwrap_or(error)))
+            Some(Waiting::Write { request, refusal }) => {
+                let error = error.map(|error| refusal.unwrap_or(error));
+                (request.cnxn, request.arrival, error)
             }
-            _ => (None, Arrival { xid, op, at: now }, error),
+            _ => (None, nobodys, error),
         };
         last.push(Pending::Txn { zxid, entry, cnxn, session, arrival, error });
         self.go_on(session, last);
@@ -193,7 +165,7 @@ impl CommitProcessor {
             && let Some(Waiting::Sync(sync)) = waiting.remove(at)
         {
             if at == 0 {
-                last.push(sync.into());
+                last.push(Pending::read(sync));
             } else {
                 waiting.insert(at, Waiting::Read(sync));
             }
@@ -202,16 +174,24 @@ impl CommitProcessor {
         true
     }
 
-    /// The requests that wait, when there will be no answer.
-    pub fn abandon(&mut self) -> impl Iterator<Item = (Arc<ClientCnxn>, Arrival)> {
+    /// The requests that wait, when there will be no answer; those of a session in their order.
+    pub fn abandon(&mut self) -> impl Iterator<Item = Unanswered> {
         self.syncs.clear();
         self.proposed.clear();
-        let waiting = self.sessions.drain().flat_map(|(_, waiting)| waiting);
-        waiting.filter_map(|waiting| match waiting {
-            Waiting::Write { cnxn, arrival, .. } => Some((cnxn, arrival)),
-            Waiting::CloseLocal { cnxn, arrival } => Some((cnxn?, arrival)),
-            Waiting::Upgrade => None,
-            Waiting::Sync(read) | Waiting::Read(read) => Some((read.cnxn, read.arrival)),
+        self.sessions.drain().flat_map(|(session, waiting)| {
+            let is_upgraded = waiting.iter().any(|one| matches!(one, Waiting::Upgrade));
+            waiting.into_iter().filter_map(move |waiting| {
+                let (request, progress) = match waiting {
+                    Waiting::Write { request, .. } => (request, Progress::Sent),
+                    Waiting::Sync(request) | Waiting::Read(request) => (request, Progress::Waiting),
+                    Waiting::Upgrade => return None,
+                    Waiting::CloseLocal { cnxn, arrival } => {
+                        (ClientRequest::without_record(cnxn?, session, arrival), Progress::Void)
+                    }
+                };
+                let progress = if is_upgraded { Progress::Void } else { progress };
+                Some(Unanswered { request, progress })
+            })
         })
     }
 
@@ -220,7 +200,7 @@ impl CommitProcessor {
         let Some(waiting) = self.sessions.get_mut(&session) else { return };
         while let Some(next) = waiting.pop_front() {
             match next {
-                Waiting::Read(read) => last.push(read.into()),
+                Waiting::Read(read) => last.push(Pending::read(read)),
                 Waiting::CloseLocal { cnxn, arrival } => {
                     last.push(Pending::CloseLocal { session, cnxn, arrival });
                 }

@@ -15,14 +15,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::reads::{RawRead, answer};
 use super::server_stats::ReplyBatch;
-use super::{ServerState, ZkDatabase, op_name};
+use super::{ClientRequest, Progress, ServerState, Unanswered, ZkDatabase, op_name};
 use crate::auth::Identity;
 use crate::op::{self, Read};
 use crate::persistence::LogBatch;
 use crate::proto::{
     ErrorCode, EventType, Millis, OpCode, Perms, SessionId, TxnBody, TxnEntry, Zxid,
 };
-use crate::session::{Arrival, ClientCnxn};
+use crate::session::{Arrival, ClientCnxn, Owner};
 use crate::stats::{Run, TrafficRun};
 use crate::tree::{Applied, TreeEvent, TreeObserver};
 use crate::watch;
@@ -52,6 +52,8 @@ pub enum Pending {
         batch: Arc<LogBatch>,
         /// Its entry, within the batch.
         entry: Range<usize>,
+        /// Who asked for it, if it is a client that is still there.
+        asked: Option<(Arc<ClientCnxn>, Arrival)>,
     },
     /// A read behind a write of its session.
     Read {
@@ -91,6 +93,15 @@ pub enum Pending {
         /// Why.
         error: ErrorCode,
     },
+}
+
+impl Pending {
+    /// A client's read, or its sync once that is answered.
+    pub fn read(request: ClientRequest) -> Self {
+        let ClientRequest { cnxn, identities, arrival, body, .. } = request;
+        let cnxn = cnxn.expect("only clients read");
+        Self::Read { cnxn, identities, arrival, body }
+    }
 }
 
 /// What the engine is to do once transactions are applied.
@@ -137,17 +148,33 @@ impl FinalRequestProcessor {
         self.pending.len()
     }
 
-    /// The requests that wait for an answer, when there will be none.
-    pub fn abandon(&mut self) -> impl Iterator<Item = (Arc<ClientCnxn>, Arrival)> {
+    /// The requests that wait for an answer, when there will be none; those of a session in their
+    /// order.
+    pub fn abandon(&mut self) -> impl Iterator<Item = Unanswered> {
         self.batches.clear();
-        self.pending.drain(..).filter_map(|pending| match pending {
-            Pending::Txn { cnxn, arrival, .. } | Pending::CloseLocal { cnxn, arrival, .. } => {
-                Some((cnxn?, arrival))
-            }
-            Pending::Logged { .. } => None,
-            Pending::Read { cnxn, arrival, .. }
-            | Pending::CreateLocal { cnxn, arrival, .. }
-            | Pending::Refused { cnxn, arrival, .. } => Some((cnxn, arrival)),
+        self.pending.drain(..).filter_map(|pending| {
+            let (cnxn, arrival, progress) = match pending {
+                Pending::Txn { cnxn, arrival, .. } if arrival.op == OpCode::CreateSession => {
+                    (cnxn?, arrival, Progress::Void)
+                }
+                Pending::Txn { cnxn, arrival, .. } => (cnxn?, arrival, Progress::Proposed),
+                Pending::Logged { asked, .. } => {
+                    let (cnxn, arrival) = asked?;
+                    (cnxn, arrival, Progress::Proposed)
+                }
+                Pending::Read { cnxn, identities, arrival, body } => {
+                    let session = cnxn.session_id();
+                    let (cnxn, owner) = (Some(cnxn), Owner::ME);
+                    let request = ClientRequest { cnxn, session, owner, identities, arrival, body };
+                    return Some(Unanswered { request, progress: Progress::Waiting });
+                }
+                Pending::CloseLocal { cnxn, arrival, .. } => (cnxn?, arrival, Progress::Void),
+                Pending::CreateLocal { cnxn, arrival, .. }
+                | Pending::Refused { cnxn, arrival, .. } => (cnxn, arrival, Progress::Void),
+            };
+            let session = cnxn.session_id();
+            let request = ClientRequest::without_record(cnxn, session, arrival);
+            Some(Unanswered { request, progress })
         })
     }
 
@@ -193,11 +220,17 @@ impl FinalRequestProcessor {
                         recycle(self.batches.pop_front().expect("it was just there"));
                     }
                 }
-                Pending::Logged { zxid, batch, entry } => {
-                    let entry = TxnEntry::decode(&batch.bytes()[entry]).expect("it is logged");
-                    let told = &mut finished.to_flush;
-                    let mut watches = FireWatches { state, zxid, told, counts: &mut counts };
-                    database.apply(&entry, &mut watches);
+                Pending::Logged { zxid, batch, entry, asked } => {
+                    let bytes = &batch.bytes()[entry];
+                    let logged = TxnEntry::decode(bytes).expect("it is logged");
+                    let (xid, session) = (logged.header.cxid, SessionId(logged.header.client_id));
+                    let (op, error) = outcome(&logged);
+                    let (cnxn, arrival) = match asked {
+                        Some((cnxn, arrival)) => (Some(cnxn), arrival),
+                        None => (None, Arrival { xid, op, at: now }),
+                    };
+                    let done = Txn { zxid, session, arrival, error };
+                    done.finish(bytes, cnxn, state, &mut database, &mut finished, &mut counts);
                 }
                 Pending::Read { cnxn, identities, arrival, body } => {
                     let read = Read {
@@ -276,6 +309,17 @@ impl Finished {
         if is_mine {
             self.to_flush.push(cnxn);
         }
+    }
+}
+
+/// What a transaction is, and why if it is an error.
+pub(super) fn outcome(entry: &TxnEntry<'_>) -> (OpCode, Option<ErrorCode>) {
+    match &entry.body {
+        TxnBody::Error(txn) => {
+            let error = ErrorCode::from_code(txn.err).unwrap_or(ErrorCode::MarshallingError);
+            (OpCode::Error, Some(error))
+        }
+        _ => (OpCode::from_code(entry.header.kind).unwrap_or(OpCode::Error), None),
     }
 }
 

@@ -17,6 +17,6 @@ pub use database::{CnxnRegistry, ServerMode, ServerState, ZkDatabase};
 pub use final_request::{FinalRequestProcessor, Finished, Pending};
 pub use prep::{PrepOptions, PrepRequestProcessor, Prepared};
 pub use reads::{ReadBatch, answer};
-pub use request::{ClientRequest, RequestKind, classify, op_name};
+pub use request::{ClientRequest, Progress, RequestKind, Unanswered, classify, op_name};
 pub use server_stats::ServerStats;
 pub use sync::{SnapshotPolicy, SyncRequestProcessor};

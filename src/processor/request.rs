@@ -24,6 +24,36 @@ pub struct ClientRequest {
     pub body: Bytes,
 }
 
+impl ClientRequest {
+    /// What is left of a request whose record is not there any more.
+    pub fn without_record(cnxn: Arc<ClientCnxn>, session: SessionId, arrival: Arrival) -> Self {
+        let (identities, body) = (cnxn.identities(), Bytes::new());
+        Self { cnxn: Some(cnxn), session, owner: Owner::ME, identities, arrival, body }
+    }
+}
+
+/// A request of a client that was not answered when its server's role ended.
+pub struct Unanswered {
+    /// The request.
+    pub request: ClientRequest,
+    /// What has come of it.
+    pub progress: Progress,
+}
+
+/// How far a request has come without being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// This server alone knows of it.
+    Waiting,
+    /// It was sent to the leader.
+    Sent,
+    /// It has become a transaction, of which it is not known whether it is committed. Its record is
+    /// not there any more.
+    Proposed,
+    /// It has no meaning beyond the role.
+    Void,
+}
+
 /// How a client's request is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {

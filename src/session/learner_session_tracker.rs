@@ -45,6 +45,11 @@ impl LearnerSessionTracker {
         handle
     }
 
+    /// Tracks a global session by what its connection, that of an earlier role, marks.
+    pub fn adopt(&mut self, id: SessionId, handle: &SessionHandle) {
+        self.sessions.insert(id, handle.clone());
+    }
+
     /// Whether there are local sessions.
     pub fn has_local(&self) -> bool {
         self.local.is_some()

@@ -61,11 +61,16 @@ impl SessionHandle {
     /// if it is closing or gone; the request that brought the packet is then to be dropped without
     /// a reply.
     pub fn touch(&self, now: Millis) -> bool {
-        if self.shared.closing.load(Ordering::Acquire) {
+        if !self.is_open() {
             return false;
         }
         self.shared.expires_at.store(now + Millis::from(self.timeout_ms), Ordering::Release);
         true
+    }
+
+    /// Whether the session is neither closing nor gone.
+    pub fn is_open(&self) -> bool {
+        !self.shared.closing.load(Ordering::Acquire)
     }
 
     /// When the session ends unless it is prolonged: the last touch and the timeout together.
