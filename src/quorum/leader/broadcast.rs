@@ -63,7 +63,11 @@ impl Leader {
     /// reconfig is activated where it is committed, and what follows it is judged by the new
     /// configuration.
     pub fn commit(&mut self, log: &ProposalLog, out: &mut Vec<LeaderOutput>) {
-        while self.phase == Phase::Broadcast && self.handed_over_to.is_none() {
+        // Whether a quorum has it is asked only if there is something to commit.
+        while self.phase == Phase::Broadcast
+            && self.handed_over_to.is_none()
+            && self.committed < self.last_proposed
+        {
             let up_to = self.logged_by_quorum(log);
             if up_to <= self.committed {
                 return;
@@ -109,11 +113,12 @@ impl Leader {
         up_to: Zxid,
         out: &mut Vec<LeaderOutput>,
     ) {
-        let commits = log.commits(after, up_to);
-        let mut informs = None;
+        let (mut commits, mut informs) = (None, None);
         for learner in self.learners.values().filter(|learner| learner.is_forwarding()) {
             let packets = match learner.learner_type {
-                LearnerType::Participant => commits.clone(),
+                LearnerType::Participant => {
+                    commits.get_or_insert_with(|| log.commits(after, up_to)).clone()
+                }
                 LearnerType::Observer => informs
                     .get_or_insert_with(|| log.packets(PacketType::Inform, after, up_to))
                     .clone(),
