@@ -177,9 +177,14 @@ impl LearnerReader<'_> {
             }
         }
         if !events.is_empty() {
-            // The wait for the engine is not the peer's silence.
-            self.socket.stop_listening_for_silence();
-            let permit = self.seen.clone().acquire_owned().await.expect("it is never closed");
+            let permit = match self.seen.clone().try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    // The wait for the engine is not the peer's silence.
+                    self.socket.stop_listening_for_silence();
+                    self.seen.clone().acquire_owned().await.expect("it is never closed")
+                }
+            };
             events.push(LearnerEvent::Receipt(ReadReceipt { _permit: permit }));
             self.shared.emit(events);
             self.socket.heard();
