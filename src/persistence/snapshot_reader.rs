@@ -262,10 +262,10 @@ impl<'a> Source<'a> {
         if *ended || window.len() >= RECORD_BYTES_MAX {
             return Ok(false);
         }
-        let wanted = window.len().max(WINDOW_BYTES);
-        // One read, because a stream that goes on behind the snapshot may have no more for now.
+        // One read, because a stream that goes on behind the snapshot may have no more for now; and
+        // no more room for it than it may well fill, because the room is zeroed each time.
         let held = window.len();
-        window.resize(held + wanted, 0);
+        window.resize(held + WINDOW_BYTES, 0);
         let got = loop {
             match input.read(&mut window[held..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
