@@ -2,10 +2,11 @@
 //! is over the limit waits, is refused or loses its connection, and everyone else is served.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use compat_tests::raw_client::{RawClient, mode, op, open_acl};
 use compat_tests::server::{Home, Server, ServerUnderTest};
-use jute::SetDataRequest;
+use jute::{GetDataRequest, GetDataResponse, SetDataRequest};
 
 /// How long a session lives without a packet, in milliseconds: longer than any test.
 const SESSION_TIMEOUT_MS: i32 = 1_800_000;
@@ -111,4 +112,25 @@ fn large_requests_beyond_the_budget_lose_their_connection() {
     assert_eq!(metric(&server, "large_requests_rejected"), 1);
     let mut other = connect(server.address()).expect("a session");
     assert_eq!(set(&mut other, 4000).expect("the budget is free again"), 0);
+}
+
+/// What waits to be sent is bounded, and whoever asks for more at once gets it all the same.
+#[test]
+fn reads_of_more_than_may_wait_are_all_answered() {
+    let server = ServerUnderTest::from_env().start(Home::new(&[]));
+    let mut client = RawClient::connect(server.address(), 30_000).expect("a session");
+    client.set_answer_limit(Duration::from_secs(20)).expect("a socket");
+    let large = vec![b'x'; 100_000];
+    client.queue_create("/large", &large, open_acl(), mode::PERSISTENT, 0);
+    client.flush().expect("it is taken");
+    assert_eq!(client.receive().expect("an answer").header.err, 0);
+    // 20 MB in all, and more than once what waits at most.
+    for _ in 0..200 {
+        client.queue(op::GET_DATA, &GetDataRequest { path: "/large".into(), watch: false });
+    }
+    client.flush().expect("they are taken");
+    for number in 0..200 {
+        let reply = client.receive().unwrap_or_else(|error| panic!("read {number}: {error}"));
+        assert_eq!(reply.record::<GetDataResponse<'_>>().data, Some(&large[..]), "read {number}");
+    }
 }

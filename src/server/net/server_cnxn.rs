@@ -118,8 +118,11 @@ impl ServerCnxn {
             let may_read = self.may_read();
             if may_read && !self.input.is_empty() {
                 // What was read before reading was stopped.
+                let waited = self.input.len();
                 self.process()?;
-                if !self.may_read() {
+                // It stops where much waits to be sent. The peer may have taken that at once: then
+                // nothing else wakes this up for the requests behind.
+                if !self.may_read() || self.input.len() < waited {
                     continue;
                 }
             }
@@ -159,13 +162,23 @@ impl ServerCnxn {
                 self.phase == Phase::Serving
             }
             Phase::Serving => {
-                let outbox = self.cnxn.outbox();
-                !outbox.is_closing()
-                    && outbox.len() < OUTBOX_BYTES_MAX
+                !self.cnxn.outbox().is_closing()
+                    && !self.is_outbox_full()
                     && !self.socket.is_blocked()
                     && !self.is_throttled()
             }
         }
+    }
+
+    /// Whether to wait until more of the outbox is sent. Where the peer is not what that waits for,
+    /// the engine is just sending it, and rings the bell when it has.
+    fn is_outbox_full(&self) -> bool {
+        let is_full = || self.cnxn.outbox().len() >= OUTBOX_BYTES_MAX;
+        if !is_full() {
+            return false;
+        }
+        self.socket.ring_after_send();
+        is_full()
     }
 
     /// Whether to wait until some of the connection's requests are answered; their replies ring the
