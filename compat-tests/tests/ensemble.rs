@@ -8,8 +8,11 @@ use std::time::Duration;
 use compat_tests::ensemble::{Layout, MemberSpec, PeerType, Role};
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
+use compat_tests::raw_client::{RawClient, mode, open_acl};
 use compat_tests::scenario::{Plan, Scenario, run, sync_cases, timing};
 use compat_tests::server::ServerUnderTest;
+use compat_tests::session_script::wait_until;
+use compat_tests::small_disk::SmallDisk;
 
 /// Who the ensembles of these tests are made of; the last is the one that costly tests take.
 const MIXES: [[ServerUnderTest; 3]; 2] = [[OURS, OURS, OURS], [OLDEST, APACHE, OURS]];
@@ -64,6 +67,47 @@ fn disks_that_fail_and_clocks_that_jump_lose_nothing() {
     for (seed, scenario) in (SEED..).zip([FailingDisk, FullDisk, SlowDisk, ClockJump]) {
         run(scenario, &Plan::new(&mix, Duration::ZERO, seed));
     }
+}
+
+/// The leader's disk is really small, and then full: the others go on, and it comes back when there
+/// is room.
+#[test]
+fn a_leader_whose_disk_is_full_is_replaced() {
+    let layout = Layout::new(&[OURS, APACHE, OURS]).with_config("preAllocSize=64");
+    let mut ensemble = layout.prepare();
+    // Of the two that start first, the one with the higher id leads.
+    let (leader, others) = (2, [0, 1]);
+    let disk = match SmallDisk::under(ensemble.home(leader), 4 << 20) {
+        Ok(disk) => disk,
+        Err(reason) => return println!("skipped, no disk can be mounted: {reason}"),
+    };
+    std::fs::write(ensemble.home(leader).dir().join("data/myid"), "3").expect("a myid on it");
+    [leader, 0].into_iter().for_each(|member| ensemble.launch(member));
+    assert_eq!(ensemble.wait_for_leader(), leader);
+    ensemble.launch(1);
+    ensemble.wait_until_all_serve();
+    let workload = Workload::start(&ensemble.addresses(), Load::default());
+    let mut client = RawClient::connect(ensemble.address(leader), 30_000).expect("a session");
+    let data = [b'x'; 20_000];
+    let path = |number: usize| format!("/large-{number}");
+    let is_made = |number: &usize| {
+        client.queue_create(&path(*number), &data, open_acl(), mode::PERSISTENT, 0);
+        client.flush().and_then(|()| client.receive()).is_ok_and(|reply| reply.header.err == 0)
+    };
+    let made = (0..1000).take_while(is_made).count();
+    assert!((1..1000).contains(&made), "{made} large nodes on a disk of 4 MiB");
+    wait_until("the end of the leader", || ensemble.has_ended(leader));
+    assert!(workload.wait_for_progress(5, Duration::from_secs(60)), "writes of the others");
+    disk.resize(64 << 20);
+    ensemble.kill(leader);
+    ensemble.launch(leader);
+    ensemble.wait_until_all_serve();
+    assert!(workload.wait_for_progress(5, Duration::from_secs(60)), "writes of all");
+    let mut client = RawClient::connect(ensemble.address(others[0]), 30_000).expect("a session");
+    for number in 0..made {
+        assert!(client.exists(&path(number)).expect("an answer"), "{} is lost", path(number));
+    }
+    println!("{made} large nodes; {}", assert_sound(&ensemble, &workload.finish()));
 }
 
 #[test]

@@ -403,6 +403,23 @@ impl Ensemble {
         }
     }
 
+    /// The folder of a member, whether it runs or not.
+    pub fn home(&self, member: usize) -> &Home {
+        match &self.members[member].place {
+            Place::Up(server) => server.home(),
+            Place::Down(home) => home,
+            Place::Moving => unreachable!("nobody sees it between the two"),
+        }
+    }
+
+    /// Whether the process of a member that was started has ended by itself.
+    pub fn has_ended(&mut self, member: usize) -> bool {
+        match &mut self.members[member].place {
+            Place::Up(server) => server.ended().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether a member has been started and not stopped.
     pub fn is_up(&self, member: usize) -> bool {
         matches!(self.members[member].place, Place::Up(_))
@@ -548,9 +565,7 @@ impl Ensemble {
         }
         thread::sleep(END_PAUSE);
         for member in 0..self.len() {
-            if let Place::Up(server) = &mut self.members[member].place
-                && server.ended().is_some()
-            {
+            if self.has_ended(member) {
                 self.bring_down(member, Server::into_home);
                 self.launch(member);
             }
