@@ -306,8 +306,11 @@ fn a_broken_leader_is_left_and_nothing_is_lost() {
     wait_until("what is committed", || ensemble.last_zxid(FOLLOWER) == Some(next));
     drop((good, leader));
 
-    // The others have less than it, so it leads; then it follows one of them.
-    [1, 2].into_iter().for_each(|member| ensemble.launch(member));
+    // The others are a quorum that has less than it: so one of them first, which it leads. Then it
+    // follows one of the two.
+    ensemble.launch(1);
+    ensemble.wait_until_serving(&[FOLLOWER, 1]);
+    ensemble.launch(LEADER);
     ensemble.wait_until_all_serve();
     ensemble.stop(FOLLOWER);
     ensemble.wait_for_leader();
