@@ -13,7 +13,7 @@ use compat_tests::fill::{CONFIG, fill, quotas};
 use compat_tests::raw_client::create_nodes;
 use compat_tests::server::{Home, Server, ServerUnderTest};
 use compat_tests::tree_dump::State;
-use gamekeeper::persistence::{Compression, DataDirs};
+use gamekeeper::persistence::{Compression, DataDirs, OsDisk};
 use gamekeeper::processor::ZkDatabase;
 use gamekeeper::proto::{Packet, PacketType, TxnEntry, Zxid};
 use gamekeeper::quorum::{HostPort, LearnerCnxn};
@@ -172,7 +172,7 @@ impl Learner {
         let before = State::of(leader);
         let home = Home::new(&CONFIG);
         let data = home.dir().join("data");
-        let dirs = DataDirs::open(&data, &data, true).expect("directories");
+        let dirs = DataDirs::open(OsDisk, &data, &data, true).expect("directories");
         let options = SnapshotOptions {
             history: Arc::default(),
             dir: dirs.snapshots().to_owned(),

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::persistence::{SNAPSHOTS_KEPT_MIN, VERSION_DIR, purge};
+use crate::persistence::{OsDisk, SNAPSHOTS_KEPT_MIN, VERSION_DIR, purge};
 
 const USAGE: &str = "\
 Usage:
@@ -34,7 +34,7 @@ pub fn run(args: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match purge(&request.logs, &request.snapshots, request.count) {
+    match purge(&OsDisk, &request.logs, &request.snapshots, request.count) {
         Ok(removed) => {
             removed.iter().for_each(|path| println!("Removing file: {}", path.display()));
             ExitCode::SUCCESS

@@ -1,9 +1,10 @@
 //! Small files that are replaced as a whole (`AtomicFileOutputStream`): a crash leaves the old
 //! content or the new one.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, DiskFile};
 
 /// The name under which Apache writes the new content, and finds it again after a crash.
 pub(super) fn temporary_of(path: &Path) -> PathBuf {
@@ -13,17 +14,16 @@ pub(super) fn temporary_of(path: &Path) -> PathBuf {
 }
 
 /// Replaces the file at `path`; durable when it returns.
-pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_atomically(disk: &impl Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_of(path);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(content)?;
+    let written = disk.create(&temporary).and_then(|file| {
+        file.write_all_at(content, 0)?;
         file.sync_all()
     });
     if let Err(error) = written {
-        let _ = fs::remove_file(&temporary);
+        let _ = disk.remove(&temporary);
         return Err(error);
     }
-    fs::rename(&temporary, path)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    disk.rename(&temporary, path)?;
+    disk.sync_parent(path)
 }

@@ -4,15 +4,14 @@
 //! They are locked with `flock` for as long as the server runs, so that two servers never write one
 //! log. Apache takes no lock and its tools do not see this one, which needs no file.
 
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::TEMPORARY_PREFIX;
 use super::truncate::finish_install;
+use super::{Disk, OsDisk, TEMPORARY_PREFIX};
 
 /// The directory of the file formats' version, in dataDir and dataLogDir.
 pub const VERSION_DIR: &str = "version-2";
@@ -54,36 +53,43 @@ pub enum DataDirError {
 
 /// The opened, checked and locked directories.
 #[derive(Debug)]
-pub struct DataDirs {
+pub struct DataDirs<D: Disk = OsDisk> {
+    disk: D,
     snapshots: PathBuf,
     logs: PathBuf,
     /// Held for their locks.
-    _locks: Vec<File>,
+    _locks: Vec<D::Lock>,
 }
 
-impl DataDirs {
+impl<D: Disk> DataDirs<D> {
     /// Opens the directories under `data_dir` and `data_log_dir`, creating them if `autocreate`
     /// (`zookeeper.datadir.autocreate`), removes what a snapshot that was cut off left, and
     /// finishes the installation of one.
     pub fn open(
+        disk: D,
         data_dir: &Path,
         data_log_dir: &Path,
         autocreate: bool,
     ) -> Result<Self, DataDirError> {
         let (snapshots, logs) = (data_dir.join(VERSION_DIR), data_log_dir.join(VERSION_DIR));
-        let mut locks = vec![open_dir(&logs, autocreate)?];
-        if !is_same(&snapshots, &logs) {
-            locks.push(open_dir(&snapshots, autocreate)?);
-            refuse(&logs, "snapshot", "snapshot.")?;
-            refuse(&snapshots, "log", "log.")?;
+        let mut locks = vec![open_dir(&disk, &logs, autocreate)?];
+        if !disk.is_same(&snapshots, &logs) {
+            locks.push(open_dir(&disk, &snapshots, autocreate)?);
+            refuse(&disk, &logs, "snapshot", "snapshot.")?;
+            refuse(&disk, &snapshots, "log", "log.")?;
         }
-        for path in files_named(&snapshots, &format!("{TEMPORARY_PREFIX}snapshot."))? {
+        for path in files_named(&disk, &snapshots, &format!("{TEMPORARY_PREFIX}snapshot."))? {
             info!("deleting {}, a snapshot that was cut off", path.display());
-            fs::remove_file(&path).map_err(io_error("clean up", &snapshots))?;
+            disk.remove(&path).map_err(io_error("clean up", &snapshots))?;
         }
-        finish_install(&snapshots, &logs)
+        finish_install(&disk, &snapshots, &logs)
             .map_err(io_error("finish the installation of a snapshot in", &snapshots))?;
-        Ok(Self { snapshots, logs, _locks: locks })
+        Ok(Self { disk, snapshots, logs, _locks: locks })
+    }
+
+    /// The disk they are on.
+    pub fn disk(&self) -> &D {
+        &self.disk
     }
 
     /// Where snapshots and epoch files are.
@@ -103,7 +109,7 @@ impl DataDirs {
         let mut found = false;
         for version_dir in [&self.logs, &self.snapshots] {
             let dir = version_dir.parent().unwrap_or(Path::new("."));
-            match fs::remove_file(dir.join("initialize")) {
+            match self.disk.remove(&dir.join("initialize")) {
                 Ok(()) => found = true,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(io_error("remove the file initialize of", dir)(source)),
@@ -117,50 +123,38 @@ impl DataDirs {
 }
 
 /// Creates the directory if it may, makes sure it can be written to, and locks it.
-fn open_dir(path: &Path, autocreate: bool) -> Result<File, DataDirError> {
-    if !path.exists() {
+fn open_dir<D: Disk>(disk: &D, path: &Path, autocreate: bool) -> Result<D::Lock, DataDirError> {
+    if !disk.exists(path) {
         if !autocreate {
             return Err(DataDirError::Missing(path.to_owned()));
         }
-        fs::create_dir_all(path).map_err(io_error("create", path))?;
+        disk.create_dirs(path).map_err(io_error("create", path))?;
     }
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK)
-        .map_err(|errno| io_error("write to", path)(errno.into()))?;
-    let dir = File::open(path).map_err(io_error("open", path))?;
-    match dir.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(path.to_owned())),
-        // Some network file systems have no locks; a server must run there all the same.
-        Err(TryLockError::Error(error)) => {
-            warn!("the data directory {} cannot be locked: {error}", path.display());
-        }
-    }
-    Ok(dir)
+    disk.check_writable(path).map_err(io_error("write to", path))?;
+    let lock = disk.lock(path).map_err(io_error("open", path))?;
+    lock.ok_or_else(|| DataDirError::InUse(path.to_owned()))
 }
 
-/// Whether both paths lead to one directory; the first may not exist yet.
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-fn refuse(path: &Path, what: &'static str, prefix: &str) -> Result<(), DataDirError> {
-    match files_named(path, prefix)?.is_empty() {
+fn refuse(
+    disk: &impl Disk,
+    path: &Path,
+    what: &'static str,
+    prefix: &str,
+) -> Result<(), DataDirError> {
+    match files_named(disk, path, prefix)?.is_empty() {
         true => Ok(()),
         false => Err(DataDirError::WrongContent { path: path.to_owned(), what }),
     }
 }
 
 /// The files whose names begin with `prefix`.
-fn files_named(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, DataDirError> {
-    let entries = fs::read_dir(dir).map_err(io_error("list", dir))?;
-    let named = entries.filter_map(|entry| match entry {
-        Ok(entry) => {
-            let begins = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
-            begins.then(|| Ok(entry.path()))
-        }
-        Err(error) => Some(Err(io_error("list", dir)(error))),
+fn files_named(disk: &impl Disk, dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, DataDirError> {
+    let mut paths = disk.list(dir).map_err(io_error("list", dir))?;
+    paths.retain(|path| {
+        let name = path.file_name().unwrap_or_default();
+        name.as_encoded_bytes().starts_with(prefix.as_bytes())
     });
-    named.collect()
+    Ok(paths)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
@@ -170,42 +164,43 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Data
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn directories_are_created_and_belong_to_one_server() {
         let home = tempfile::tempdir().unwrap();
         let (data, logs) = (home.path().join("data"), home.path().join("logs"));
-        let missing = DataDirs::open(&data, &logs, false).unwrap_err();
+        let missing = DataDirs::open(OsDisk, &data, &logs, false).unwrap_err();
         assert!(matches!(missing, DataDirError::Missing(_)), "{missing}");
 
-        let dirs = DataDirs::open(&data, &logs, true).unwrap();
+        let dirs = DataDirs::open(OsDisk, &data, &logs, true).unwrap();
         assert_eq!(dirs.snapshots(), data.join("version-2"));
         assert_eq!(dirs.logs(), logs.join("version-2"));
-        let in_use = DataDirs::open(&data, &data, true).unwrap_err();
+        let in_use = DataDirs::open(OsDisk, &data, &data, true).unwrap_err();
         assert!(matches!(in_use, DataDirError::InUse(_)), "{in_use}");
         drop(dirs);
-        DataDirs::open(&data, &data.join("../data"), true).unwrap();
+        DataDirs::open(OsDisk, &data, &data.join("../data"), true).unwrap();
     }
 
     #[test]
     fn logs_and_snapshots_in_each_others_directory_are_refused() {
         let home = tempfile::tempdir().unwrap();
         let (data, logs) = (home.path().join("data"), home.path().join("logs"));
-        drop(DataDirs::open(&data, &logs, true).unwrap());
+        drop(DataDirs::open(OsDisk, &data, &logs, true).unwrap());
         fs::write(data.join("version-2/log.1"), b"").unwrap();
-        let wrong = DataDirs::open(&data, &logs, true).unwrap_err();
+        let wrong = DataDirs::open(OsDisk, &data, &logs, true).unwrap_err();
         assert!(matches!(wrong, DataDirError::WrongContent { what: "log", .. }), "{wrong}");
-        DataDirs::open(&data, &data, true).unwrap();
+        DataDirs::open(OsDisk, &data, &data, true).unwrap();
     }
 
     #[test]
     fn what_a_cut_off_snapshot_left_is_removed_and_initialize_is_taken_once() {
         let home = tempfile::tempdir().unwrap();
-        drop(DataDirs::open(home.path(), home.path(), true).unwrap());
+        drop(DataDirs::open(OsDisk, home.path(), home.path(), true).unwrap());
         let left_over = home.path().join("version-2/tmp.snapshot.5");
         fs::write(&left_over, b"half").unwrap();
         fs::write(home.path().join("initialize"), b"").unwrap();
-        let dirs = DataDirs::open(home.path(), home.path(), false).unwrap();
+        let dirs = DataDirs::open(OsDisk, home.path(), home.path(), false).unwrap();
         assert!(!left_over.exists());
         assert!(dirs.take_initialize_file().unwrap());
         assert!(!dirs.take_initialize_file().unwrap());

@@ -3,7 +3,6 @@
 //!
 //! Both lie in the snapshot directory as decimal text. Only members of ensembles have them.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::atomic_file::{temporary_of, write_atomically};
+use super::{Disk, OsDisk};
 use crate::proto::Zxid;
 
 /// Why the epochs could not be read or written, or do not fit the data.
@@ -57,29 +57,31 @@ pub enum EpochError {
 
 /// The two epochs of a server, in memory and on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EpochFiles {
+pub struct EpochFiles<D: Disk = OsDisk> {
+    disk: D,
     dir: PathBuf,
     current: i64,
     accepted: i64,
 }
 
-impl EpochFiles {
+impl<D: Disk> EpochFiles<D> {
     /// Reads the epochs from the snapshot directory `dir` and holds them against the last zxid of
     /// the data. Files that are missing are created with the zxid's epoch; a `currentEpoch` that a
     /// crash left under its temporary name is taken up if the data is ahead of the old one. Without
     /// one, data that is ahead is fine if its epoch was accepted: a server that synchronises has
     /// the new history before it has the new epoch.
-    pub fn load(dir: &Path, last_zxid: Zxid) -> Result<Self, EpochError> {
+    pub fn load(disk: D, dir: &Path, last_zxid: Zxid) -> Result<Self, EpochError> {
         let (current_path, accepted_path) = (dir.join("currentEpoch"), dir.join("acceptedEpoch"));
         let epoch_of_zxid = last_zxid.epoch();
-        let mut current = read_or_create(&current_path, epoch_of_zxid)?;
+        let mut current = read_or_create(&disk, &current_path, epoch_of_zxid)?;
         if epoch_of_zxid > current {
             let temporary = temporary_of(&current_path);
-            if let Some(newer) = read(&temporary)? {
+            if let Some(newer) = read(&disk, &temporary)? {
                 info!("{} found: the current epoch is {newer}", temporary.display());
-                write(&current_path, newer)?;
+                write(&disk, &current_path, newer)?;
                 current = newer;
-            } else if read(&accepted_path)?.is_some_and(|accepted| accepted >= epoch_of_zxid) {
+            } else if read(&disk, &accepted_path)?.is_some_and(|accepted| accepted >= epoch_of_zxid)
+            {
                 // History is written before the epoch (ZOOKEEPER-4643): a crash came in between.
                 warn!(
                     "the last zxid, 0x{last_zxid}, is of an epoch that this server has promised to \
@@ -89,11 +91,11 @@ impl EpochFiles {
                 return Err(EpochError::OlderThanData { current, last_zxid });
             }
         }
-        let accepted = read_or_create(&accepted_path, epoch_of_zxid)?;
+        let accepted = read_or_create(&disk, &accepted_path, epoch_of_zxid)?;
         if accepted < current {
             return Err(EpochError::AcceptedBeforeCurrent { accepted, current });
         }
-        Ok(Self { dir: dir.to_owned(), current, accepted })
+        Ok(Self { disk, dir: dir.to_owned(), current, accepted })
     }
 
     /// The epoch this server last took part in.
@@ -108,32 +110,32 @@ impl EpochFiles {
 
     /// Takes part in `epoch`; durable when it returns.
     pub fn set_current(&mut self, epoch: i64) -> Result<(), EpochError> {
-        write(&self.dir.join("currentEpoch"), epoch)?;
+        write(&self.disk, &self.dir.join("currentEpoch"), epoch)?;
         self.current = epoch;
         Ok(())
     }
 
     /// Promises to `epoch`; durable when it returns.
     pub fn set_accepted(&mut self, epoch: i64) -> Result<(), EpochError> {
-        write(&self.dir.join("acceptedEpoch"), epoch)?;
+        write(&self.disk, &self.dir.join("acceptedEpoch"), epoch)?;
         self.accepted = epoch;
         Ok(())
     }
 }
 
-fn read_or_create(path: &Path, default: i64) -> Result<i64, EpochError> {
-    if let Some(epoch) = read(path)? {
+fn read_or_create(disk: &impl Disk, path: &Path, default: i64) -> Result<i64, EpochError> {
+    if let Some(epoch) = read(disk, path)? {
         return Ok(epoch);
     }
     info!("{} not found: creating it with {default}", path.display());
-    write(path, default)?;
+    write(disk, path, default)?;
     Ok(default)
 }
 
 /// The number in the first line; `None` without the file.
-fn read(path: &Path) -> Result<Option<i64>, EpochError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
+fn read(disk: &impl Disk, path: &Path) -> Result<Option<i64>, EpochError> {
+    let text = match disk.read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             return Err(EpochError::Io { action: "read", path: path.to_owned(), source });
@@ -146,8 +148,8 @@ fn read(path: &Path) -> Result<Option<i64>, EpochError> {
     })
 }
 
-fn write(path: &Path, epoch: i64) -> Result<(), EpochError> {
-    write_atomically(path, epoch.to_string().as_bytes()).map_err(|source| EpochError::Io {
+fn write(disk: &impl Disk, path: &Path, epoch: i64) -> Result<(), EpochError> {
+    write_atomically(disk, path, epoch.to_string().as_bytes()).map_err(|source| EpochError::Io {
         action: "write",
         path: path.to_owned(),
         source,
@@ -157,25 +159,26 @@ fn write(path: &Path, epoch: i64) -> Result<(), EpochError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const IN_EPOCH_5: Zxid = Zxid(0x5_0000_0003);
 
     #[test]
     fn missing_files_are_created_from_the_last_zxid() {
         let dir = tempfile::tempdir().unwrap();
-        let epochs = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap();
+        let epochs = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap();
         assert_eq!((epochs.current(), epochs.accepted()), (5, 5));
         assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"5");
-        assert_eq!(EpochFiles::load(dir.path(), Zxid::ZERO).unwrap(), epochs);
+        assert_eq!(EpochFiles::load(OsDisk, dir.path(), Zxid::ZERO).unwrap(), epochs);
     }
 
     #[test]
     fn what_is_set_is_found_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut epochs = EpochFiles::load(dir.path(), Zxid::ZERO).unwrap();
+        let mut epochs = EpochFiles::load(OsDisk, dir.path(), Zxid::ZERO).unwrap();
         epochs.set_accepted(7).unwrap();
         epochs.set_current(6).unwrap();
-        assert_eq!(EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap(), epochs);
+        assert_eq!(EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap(), epochs);
         assert!(!dir.path().join("currentEpoch.tmp").exists());
     }
 
@@ -184,16 +187,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("currentEpoch"), "4").unwrap();
         // Without a promise, and with one that is too old.
-        let refused = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap_err();
+        let refused = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap_err();
         assert!(matches!(refused, EpochError::OlderThanData { current: 4, .. }), "{refused}");
         assert!(!dir.path().join("acceptedEpoch").exists(), "a refusal promises nothing");
         fs::write(dir.path().join("acceptedEpoch"), "4").unwrap();
-        let refused = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap_err();
+        let refused = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap_err();
         assert!(matches!(refused, EpochError::OlderThanData { current: 4, .. }), "{refused}");
 
         fs::write(dir.path().join("acceptedEpoch"), "5").unwrap();
         fs::write(dir.path().join("currentEpoch.tmp"), "5\n").unwrap();
-        assert_eq!(EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap().current(), 5);
+        assert_eq!(EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap().current(), 5);
         assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"5");
     }
 
@@ -202,7 +205,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("currentEpoch"), "4").unwrap();
         fs::write(dir.path().join("acceptedEpoch"), "5").unwrap();
-        let epochs = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap();
+        let epochs = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap();
         assert_eq!((epochs.current(), epochs.accepted()), (4, 5));
         assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"4");
     }
@@ -212,10 +215,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("currentEpoch"), "6").unwrap();
         fs::write(dir.path().join("acceptedEpoch"), "5").unwrap();
-        let refused = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap_err();
+        let refused = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap_err();
         assert!(matches!(refused, EpochError::AcceptedBeforeCurrent { accepted: 5, current: 6 }));
         fs::write(dir.path().join("acceptedEpoch"), "six").unwrap();
-        let refused = EpochFiles::load(dir.path(), IN_EPOCH_5).unwrap_err().to_string();
+        let refused = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap_err().to_string();
         assert!(refused.contains("\"six\"") && refused.contains("acceptedEpoch"), "{refused}");
     }
 }

@@ -1,9 +1,9 @@
 //! Names of logs and snapshots, and directories of them in the order of their zxids (`Util`).
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Disk;
 use crate::proto::Zxid;
 
 /// A log or snapshot in its directory.
@@ -22,8 +22,8 @@ pub fn log_name(first: Zxid) -> String {
 }
 
 /// The log files of `dir`, oldest first.
-pub fn list_logs(dir: &Path) -> io::Result<Vec<DataFile>> {
-    list(dir, |name| {
+pub fn list_logs(disk: &impl Disk, dir: &Path) -> io::Result<Vec<DataFile>> {
+    list(disk, dir, |name| {
         let (prefix, zxid) = name.split_once('.')?;
         (prefix == "log").then(|| hex_zxid(zxid)).flatten()
     })
@@ -38,14 +38,15 @@ pub fn logs_from(logs: &[DataFile], zxid: Zxid) -> &[DataFile] {
 
 /// Files of `dir` to whose name `zxid_of` gives a zxid, in the order of those.
 pub(super) fn list(
+    disk: &impl Disk,
     dir: &Path,
     zxid_of: impl Fn(&str) -> Option<Zxid>,
 ) -> io::Result<Vec<DataFile>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if let Some(zxid) = entry.file_name().to_str().and_then(&zxid_of) {
-            files.push(DataFile { path: entry.path(), zxid });
+    for path in disk.list(dir)? {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(zxid) = name.and_then(&zxid_of) {
+            files.push(DataFile { path, zxid });
         }
     }
     files.sort_by(|a, b| (a.zxid, &a.path).cmp(&(b.zxid, &b.path)));
@@ -60,7 +61,9 @@ pub(super) fn hex_zxid(text: &str) -> Option<Zxid> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::OsDisk;
     use super::*;
+    use std::fs;
 
     #[test]
     fn logs_are_sorted_by_number_and_other_files_are_left_out() {
@@ -70,7 +73,7 @@ mod tests {
             fs::write(dir.path().join(name), b"").unwrap();
         }
         let zxids: Vec<_> =
-            list_logs(dir.path()).unwrap().into_iter().map(|file| file.zxid.0).collect();
+            list_logs(&OsDisk, dir.path()).unwrap().into_iter().map(|file| file.zxid.0).collect();
         assert_eq!(zxids, [0x9, 0x10, 0x1_0000_0001]);
     }
 

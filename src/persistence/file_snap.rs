@@ -1,8 +1,7 @@
 //! The snapshots of a directory: which there are, which may be whole, and loading the newest that
 //! is (`FileSnap`).
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -11,7 +10,7 @@ use tracing::{info, warn};
 use super::file_names::{hex_zxid, list};
 use super::snap_stream::{GZIP_MAGIC, SNAPPY_MAGIC};
 use super::snapshot_format::{SLASH, SnapshotFault, SnapshotSink, SnapshotTail};
-use super::{Compression, DataFile, read_snapshot};
+use super::{Compression, DataFile, Disk, DiskFile, read_snapshot};
 use crate::proto::Zxid;
 
 /// What the name of a snapshot begins with while it is written.
@@ -70,8 +69,8 @@ pub fn snapshot_name(zxid: Zxid, compression: Compression) -> String {
 }
 
 /// The files of `dir` that are named like snapshots, oldest first.
-pub fn list_snapshots(dir: &Path) -> io::Result<Vec<DataFile>> {
-    list(dir, |name| {
+pub fn list_snapshots(disk: &impl Disk, dir: &Path) -> io::Result<Vec<DataFile>> {
+    list(disk, dir, |name| {
         let rest = name.strip_prefix("snapshot.")?;
         let zxid = rest.strip_suffix(Compression::of_name(name).suffix())?;
         hex_zxid(zxid)
@@ -79,9 +78,13 @@ pub fn list_snapshots(dir: &Path) -> io::Result<Vec<DataFile>> {
 }
 
 /// The newest `count` snapshots that look whole, newest first (`findNValidSnapshots`).
-pub fn valid_snapshots(dir: &Path, count: usize) -> Result<Vec<DataFile>, SnapshotError> {
-    let snapshots = list_snapshots(dir).map_err(SnapshotError::io("list", dir))?;
-    let valid = snapshots.into_iter().rev().filter(|file| match looks_whole(&file.path) {
+pub fn valid_snapshots(
+    disk: &impl Disk,
+    dir: &Path,
+    count: usize,
+) -> Result<Vec<DataFile>, SnapshotError> {
+    let snapshots = list_snapshots(disk, dir).map_err(SnapshotError::io("list", dir))?;
+    let valid = snapshots.into_iter().rev().filter(|file| match looks_whole(disk, &file.path) {
         Ok(valid) => valid,
         Err(error) => {
             warn!("the snapshot {} cannot be read: {error}", file.path.display());
@@ -93,24 +96,24 @@ pub fn valid_snapshots(dir: &Path, count: usize) -> Result<Vec<DataFile>, Snapsh
 
 /// Whether the file's first or last bytes are those of a whole snapshot (`isValidSnapshot`). That
 /// is cheap and likely right; the checksums tell for certain.
-fn looks_whole(path: &Path) -> io::Result<bool> {
-    let mut file = File::open(path)?;
+fn looks_whole(disk: &impl Disk, path: &Path) -> io::Result<bool> {
+    let file = disk.open(path)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let starts_with = |file: File, magic: &[u8]| {
-        let mut head = Vec::with_capacity(magic.len());
-        file.take(magic.len() as u64).read_to_end(&mut head)?;
-        Ok(head == magic)
+    let starts_with = |magic: &[u8]| {
+        let mut head = vec![0; magic.len()];
+        let read = file.read_at_most(&mut head, 0)?;
+        Ok(head[..read] == *magic)
     };
     match Compression::of_name(name) {
-        Compression::Gz => starts_with(file, &GZIP_MAGIC),
-        Compression::Snappy => starts_with(file, &SNAPPY_MAGIC),
+        Compression::Gz => starts_with(&GZIP_MAGIC),
+        Compression::Snappy => starts_with(&SNAPPY_MAGIC),
         Compression::None => {
             let mut end = [0; SLASH.len()];
-            if file.metadata()?.len() < 2 * end.len() as u64 {
+            let (length, end_length) = (file.length()?, end.len() as u64);
+            if length < 2 * end_length {
                 return Ok(false);
             }
-            file.seek(SeekFrom::End(-(end.len() as i64)))?;
-            file.read_exact(&mut end)?;
+            file.read_exact_at(&mut end, length - end_length)?;
             Ok(end == SLASH)
         }
     }
@@ -128,16 +131,17 @@ pub struct LoadedSnapshot {
 /// Loads the newest snapshot of `dir` that can be loaded into `sink`; `None` if there is none, or
 /// nothing but the first one of a new server, cut off while it was written.
 pub fn load_newest_snapshot(
+    disk: &impl Disk,
     dir: &Path,
     sink: &mut impl SnapshotSink,
 ) -> Result<Option<LoadedSnapshot>, SnapshotError> {
-    let candidates = valid_snapshots(dir, SNAPSHOTS_TRIED_MAX)?;
+    let candidates = valid_snapshots(disk, dir, SNAPSHOTS_TRIED_MAX)?;
     let tried = candidates.len();
     let mut newest_error = None;
     for file in candidates {
         info!("reading the snapshot {}", file.path.display());
         sink.clear();
-        match read_snapshot(&file.path, sink) {
+        match read_snapshot(disk, &file.path, sink) {
             Ok(tail) => return Ok(Some(LoadedSnapshot { file, tail })),
             Err(error) => {
                 warn!("{error}; trying an older one");
@@ -146,15 +150,15 @@ pub fn load_newest_snapshot(
         }
     }
     sink.clear();
-    let Some(newest) = newest_error.or(newest_cut_off(dir)?) else {
+    let Some(newest) = newest_error.or(newest_cut_off(disk, dir)?) else {
         return Ok(None);
     };
     Err(SnapshotError::NoneValid { dir: dir.to_owned(), tried, newest: Box::new(newest) })
 }
 
 /// The newest snapshot that says that there were transactions and yet does not look whole.
-fn newest_cut_off(dir: &Path) -> Result<Option<SnapshotError>, SnapshotError> {
-    let snapshots = list_snapshots(dir).map_err(SnapshotError::io("list", dir))?;
+fn newest_cut_off(disk: &impl Disk, dir: &Path) -> Result<Option<SnapshotError>, SnapshotError> {
+    let snapshots = list_snapshots(disk, dir).map_err(SnapshotError::io("list", dir))?;
     let newest = snapshots.into_iter().next_back().filter(|file| file.zxid > Zxid::ZERO);
     Ok(newest.map(|file| {
         let reason = "its first or last bytes are not those of a whole snapshot".into();

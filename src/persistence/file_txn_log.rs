@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
 use super::log_segment::LogSegment;
-use super::{LogBatch, LogError, LogReader, list_logs, log_name};
+use super::{Disk, LogBatch, LogError, LogReader, OsDisk, list_logs, log_name};
 use crate::proto::Zxid;
 
 /// How the log is written.
@@ -50,10 +50,11 @@ impl Default for LogOptions {
 
 /// The writer of one log directory.
 #[derive(Debug)]
-pub struct FileTxnLog {
+pub struct FileTxnLog<D: Disk = OsDisk> {
+    disk: D,
     dir: PathBuf,
     options: LogOptions,
-    segment: Option<LogSegment>,
+    segment: Option<LogSegment<D::File>>,
     /// Whether something was appended since the last flush.
     dirty: bool,
     /// Bytes in the files this writer has closed.
@@ -62,10 +63,11 @@ pub struct FileTxnLog {
     failure: Option<String>,
 }
 
-impl FileTxnLog {
+impl<D: Disk> FileTxnLog<D> {
     /// A writer for `dir`, the version-2 directory. Nothing is created before the first append.
-    pub fn new(dir: impl Into<PathBuf>, options: LogOptions) -> Self {
+    pub fn new(disk: D, dir: impl Into<PathBuf>, options: LogOptions) -> Self {
         Self {
+            disk,
             dir: dir.into(),
             options,
             segment: None,
@@ -96,7 +98,7 @@ impl FileTxnLog {
             none => {
                 let path = self.dir.join(log_name(first));
                 info!("creating the log file {}", path.display());
-                none.insert(LogSegment::create(path, self.options.force_sync)?)
+                none.insert(LogSegment::create(&self.disk, path, self.options.force_sync)?)
             }
         };
         segment.reserve(bytes.len(), self.options.prealloc_bytes)?;
@@ -191,11 +193,11 @@ impl FileTxnLog {
 
 /// The zxid of the last transaction in the log files of `dir`
 /// (`FileTxnLog.getLastLoggedZxid`); `None` without any.
-pub fn last_logged_zxid(dir: &Path) -> Result<Option<Zxid>, LogError> {
-    let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
+pub fn last_logged_zxid(disk: &impl Disk, dir: &Path) -> Result<Option<Zxid>, LogError> {
+    let logs = list_logs(disk, dir).map_err(LogError::io("list", dir))?;
     // A last file whose only record is torn holds none: go back until one is found.
     for log in logs.iter().rev() {
-        let mut reader = LogReader::open(dir, log.zxid)?;
+        let mut reader = LogReader::open(disk, dir, log.zxid)?;
         let mut last = None;
         while let Some(record) = reader.next_record()? {
             last = Some(record.zxid());
@@ -228,7 +230,7 @@ mod tests {
     }
 
     fn zxids(dir: &Path, from: i64) -> Vec<i64> {
-        let mut reader = LogReader::open(dir, Zxid(from)).unwrap();
+        let mut reader = LogReader::open(&OsDisk, dir, Zxid(from)).unwrap();
         let mut zxids = Vec::new();
         while let Some(record) = reader.next_record().unwrap() {
             zxids.push(record.zxid().0);
@@ -237,14 +239,14 @@ mod tests {
     }
 
     fn names(dir: &Path) -> Vec<String> {
-        let logs = list_logs(dir).unwrap();
+        let logs = list_logs(&OsDisk, dir).unwrap();
         logs.iter().map(|log| log.path.file_name().unwrap().to_str().unwrap().into()).collect()
     }
 
     #[test]
     fn the_first_file_has_the_size_and_header_of_apaches() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = FileTxnLog::new(dir.path(), LogOptions::default());
+        let mut writer = FileTxnLog::new(OsDisk, dir.path(), LogOptions::default());
         assert_eq!(names(dir.path()), [""; 0]);
         log(&mut writer, 0x1f..=0x1f, 0);
         assert_eq!(names(dir.path()), ["log.1f"]);
@@ -260,25 +262,25 @@ mod tests {
     #[test]
     fn a_roll_and_a_restart_begin_new_files() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = FileTxnLog::new(dir.path(), small());
+        let mut writer = FileTxnLog::new(OsDisk, dir.path(), small());
         log(&mut writer, 1..=10, 5);
         assert_eq!(writer.flush().unwrap(), None, "nothing to flush");
         writer.roll().unwrap();
         assert_eq!(writer.current_size(), 0);
         log(&mut writer, 11..=20, 5);
         drop(writer);
-        log(&mut FileTxnLog::new(dir.path(), small()), 21..=30, 5);
+        log(&mut FileTxnLog::new(OsDisk, dir.path(), small()), 21..=30, 5);
         assert_eq!(names(dir.path()), ["log.1", "log.b", "log.15"]);
         assert_eq!(zxids(dir.path(), 0), (1..=30).collect::<Vec<_>>());
         assert_eq!(zxids(dir.path(), 15), (15..=30).collect::<Vec<_>>());
         assert_eq!(zxids(dir.path(), 31), [0; 0]);
-        assert_eq!(last_logged_zxid(dir.path()).unwrap(), Some(Zxid(30)));
+        assert_eq!(last_logged_zxid(&OsDisk, dir.path()).unwrap(), Some(Zxid(30)));
     }
 
     #[test]
     fn a_log_that_was_cut_goes_on_in_a_new_file() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = FileTxnLog::new(dir.path(), small());
+        let mut writer = FileTxnLog::new(OsDisk, dir.path(), small());
         log(&mut writer, 1..=10, 5);
         writer.restart_after(Zxid(10)).unwrap();
         log(&mut writer, 11..=20, 5);
@@ -292,7 +294,7 @@ mod tests {
     fn the_size_limit_rolls_after_a_flush() {
         let dir = tempfile::tempdir().unwrap();
         let options = LogOptions { size_limit_bytes: Some(1000), ..small() };
-        let mut writer = FileTxnLog::new(dir.path(), options);
+        let mut writer = FileTxnLog::new(OsDisk, dir.path(), options);
         log(&mut writer, 1..=5, 300);
         log(&mut writer, 6..=6, 1);
         assert_eq!(names(dir.path()), ["log.1", "log.6"]);
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn batches_larger_than_windows_and_reservations_fit() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = FileTxnLog::new(dir.path(), small());
+        let mut writer = FileTxnLog::new(OsDisk, dir.path(), small());
         log(&mut writer, 1..=3, 100);
         log(&mut writer, 4..=6, 1_500_000);
         log(&mut writer, 7..=9, 100);
@@ -316,7 +318,7 @@ mod tests {
     fn without_force_sync_nothing_is_flushed() {
         let dir = tempfile::tempdir().unwrap();
         let options = LogOptions { force_sync: false, ..small() };
-        let mut writer = FileTxnLog::new(dir.path(), options);
+        let mut writer = FileTxnLog::new(OsDisk, dir.path(), options);
         let mut batch = LogBatch::new();
         push(&mut batch, 1, b"x");
         writer.append(&batch).unwrap();
@@ -356,7 +358,7 @@ mod tests {
     fn a_full_disk_refuses_whole_batches_and_then_everything() {
         let Some(disk) = SmallDisk::mount(2048) else { return };
         let dir = disk.0.path();
-        let mut writer = FileTxnLog::new(dir, LogOptions::default());
+        let mut writer = FileTxnLog::new(OsDisk, dir, LogOptions::default());
         let mut acknowledged = 0;
         let refused = loop {
             let mut batch = LogBatch::new();
@@ -388,7 +390,7 @@ mod tests {
             batches in prop::collection::vec((1_i64..20, 0_usize..3000, any::<bool>()), 1..20))
         {
             let dir = tempfile::tempdir().unwrap();
-            let mut writer = FileTxnLog::new(dir.path(), small());
+            let mut writer = FileTxnLog::new(OsDisk, dir.path(), small());
             let mut last = 0;
             for (count, more, roll) in batches {
                 log(&mut writer, last + 1..=last + count, more);

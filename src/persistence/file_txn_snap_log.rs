@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::log_reader::{remove_empty_tail, tidy_end};
 use super::{
-    DataDirError, DataDirs, LoadedSnapshot, LogError, LogReader, SnapshotError, SnapshotSink,
+    DataDirError, DataDirs, Disk, LoadedSnapshot, LogError, LogReader, SnapshotError, SnapshotSink,
     last_logged_zxid, load_newest_snapshot,
 };
 use crate::proto::{TxnEntry, Zxid};
@@ -107,15 +107,15 @@ pub enum RestoreError {
 
 /// Loads the newest snapshot into `sink` and replays the log behind it.
 pub fn restore(
-    dirs: &DataDirs,
+    dirs: &DataDirs<impl Disk>,
     options: RestoreOptions,
     sink: &mut impl RestoreSink,
 ) -> Result<Restored, RestoreError> {
     let start = Instant::now();
-    let snapshot = load_newest_snapshot(dirs.snapshots(), sink)?;
+    let snapshot = load_newest_snapshot(dirs.disk(), dirs.snapshots(), sink)?;
     let snapshot_load_time = start.elapsed();
     let initialize = dirs.take_initialize_file()?;
-    remove_empty_tail(dirs.logs())?;
+    remove_empty_tail(dirs.disk(), dirs.logs())?;
     let mut restored = Restored {
         zxid: Zxid::ZERO,
         snapshot,
@@ -127,7 +127,7 @@ pub fn restore(
     if let Some(snapshot) = &restored.snapshot {
         restored.zxid = snapshot.file.zxid;
         sink.snapshot_loaded(snapshot);
-    } else if last_logged_zxid(dirs.logs())?.is_none() {
+    } else if last_logged_zxid(dirs.disk(), dirs.logs())?.is_none() {
         if initialize || options.db_autocreate {
             restored.needs_first_snapshot = true;
         } else {
@@ -147,12 +147,12 @@ pub fn restore(
 
 /// Applies the transactions behind `restored.zxid`.
 fn replay(
-    dirs: &DataDirs,
+    dirs: &DataDirs<impl Disk>,
     restored: &mut Restored,
     sink: &mut impl RestoreSink,
 ) -> Result<(), RestoreError> {
     let start = Instant::now();
-    let mut reader = LogReader::open(dirs.logs(), restored.zxid.next())?;
+    let mut reader = LogReader::open(dirs.disk(), dirs.logs(), restored.zxid.next())?;
     while let Some(record) = reader.next_record()? {
         let zxid = record.zxid();
         if zxid <= restored.zxid {
@@ -173,7 +173,7 @@ fn replay(
         restored.txns_loaded += 1;
     }
     if let Some(end) = reader.end() {
-        tidy_end(end)?;
+        tidy_end(dirs.disk(), end)?;
     }
     restored.txns_load_time = start.elapsed();
     info!(
@@ -190,7 +190,7 @@ mod tests {
     use super::super::log_batch::tests::push;
     use super::super::snapshot_reader::tests::Content;
     use super::super::{
-        Compression, FileTxnLog, LogBatch, LogOptions, SnapshotTail, SnapshotWriter,
+        Compression, FileTxnLog, LogBatch, LogOptions, OsDisk, SnapshotTail, SnapshotWriter,
         put_end_of_nodes,
     };
     use super::*;
@@ -215,7 +215,7 @@ mod tests {
     fn snapshot(home: &Path, zxid: i64) {
         let dir = home.join("version-2");
         let mut writer =
-            SnapshotWriter::create(&dir, Zxid(zxid), Compression::None, false).unwrap();
+            SnapshotWriter::create(&OsDisk, &dir, Zxid(zxid), Compression::None, false).unwrap();
         let mut body = vec![0; 8];
         put_end_of_nodes(&mut body);
         writer.write(&body).unwrap();
@@ -224,7 +224,7 @@ mod tests {
 
     fn log(home: &Path, zxids: std::ops::RangeInclusive<i64>) {
         let options = LogOptions { prealloc_bytes: 1 << 20, ..LogOptions::default() };
-        let mut writer = FileTxnLog::new(home.join("version-2"), options);
+        let mut writer = FileTxnLog::new(OsDisk, home.join("version-2"), options);
         let mut batch = LogBatch::new();
         zxids.for_each(|zxid| push(&mut batch, zxid, b""));
         writer.append(&batch).unwrap();
@@ -233,7 +233,7 @@ mod tests {
 
     fn home() -> (tempfile::TempDir, DataDirs) {
         let home = tempfile::tempdir().unwrap();
-        let dirs = DataDirs::open(home.path(), home.path(), true).unwrap();
+        let dirs = DataDirs::open(OsDisk, home.path(), home.path(), true).unwrap();
         (home, dirs)
     }
 

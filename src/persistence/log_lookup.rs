@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{LogError, LogReader, list_logs};
+use super::{Disk, LogError, LogReader, list_logs};
 use crate::proto::Zxid;
 
 /// The surroundings of a transaction in the log.
@@ -25,13 +25,18 @@ pub struct LogLookup {
 
 /// Looks for `zxid` in the logs of `dir`, and from there on up to `up_to`. Reads the files that
 /// hold these transactions.
-pub fn look_up(dir: &Path, zxid: Zxid, up_to: Zxid) -> Result<LogLookup, LogError> {
-    let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
+pub fn look_up(
+    disk: &impl Disk,
+    dir: &Path,
+    zxid: Zxid,
+    up_to: Zxid,
+) -> Result<LogLookup, LogError> {
+    let logs = list_logs(disk, dir).map_err(LogError::io("list", dir))?;
     // What comes before may stand in an earlier file than the one whose name is not above it.
     let before = zxid.0.saturating_sub(1);
     let first_file = logs.iter().rev().find(|log| log.zxid.0 <= before);
     let from = first_file.map_or(zxid, |log| log.zxid);
-    let mut reader = LogReader::open(dir, from)?;
+    let mut reader = LogReader::open(disk, dir, from)?;
     let mut found = LogLookup { bytes: reader.storage_bytes(), ..LogLookup::default() };
     while let Some(record) = reader.next_record()? {
         if !found.see(record.zxid(), zxid, up_to) {
@@ -68,7 +73,7 @@ impl LogLookup {
 #[cfg(test)]
 mod tests {
     use super::super::log_batch::tests::push;
-    use super::super::{FileTxnLog, LogBatch, LogOptions};
+    use super::super::{FileTxnLog, LogBatch, LogOptions, OsDisk};
     use super::*;
 
     const EPOCH: i64 = 1 << 32;
@@ -77,7 +82,7 @@ mod tests {
         let options = LogOptions { prealloc_bytes: 1 << 20, ..LogOptions::default() };
         let mut batch = LogBatch::new();
         zxids.into_iter().for_each(|zxid| push(&mut batch, zxid, b""));
-        let mut writer = FileTxnLog::new(dir, options);
+        let mut writer = FileTxnLog::new(OsDisk, dir, options);
         writer.append(&batch).unwrap();
         writer.flush().unwrap();
     }
@@ -90,7 +95,7 @@ mod tests {
         log(dir.path(), [EPOCH + 1, EPOCH + 2, EPOCH + 4, EPOCH + 5]);
         let last = EPOCH + 5;
         let found = |zxid, up_to| {
-            let found = look_up(dir.path(), Zxid(zxid), Zxid(up_to)).unwrap();
+            let found = look_up(&OsDisk, dir.path(), Zxid(zxid), Zxid(up_to)).unwrap();
             let zxids = [found.last_below, found.next_above, found.contiguous_to];
             (found.is_present, zxids.map(|zxid| zxid.map_or(-1, |zxid| zxid.0)))
         };
@@ -104,7 +109,7 @@ mod tests {
         assert_eq!(found(EPOCH + 3, last), (false, [EPOCH + 2, EPOCH + 4, last]));
         assert_eq!(found(last, last), (true, [EPOCH + 4, -1, -1]));
         let nothing = tempfile::tempdir().unwrap();
-        let of_nothing = look_up(nothing.path(), Zxid(5), Zxid(9)).unwrap();
+        let of_nothing = look_up(&OsDisk, nothing.path(), Zxid(5), Zxid(9)).unwrap();
         assert_eq!(of_nothing, LogLookup::default());
     }
 
@@ -114,7 +119,7 @@ mod tests {
         log(dir.path(), 1..=10);
         log(dir.path(), 11..=12);
         let size = |name| dir.path().join(name).metadata().unwrap().len();
-        let bytes = |zxid| look_up(dir.path(), Zxid(zxid), Zxid(12)).unwrap().bytes;
+        let bytes = |zxid| look_up(&OsDisk, dir.path(), Zxid(zxid), Zxid(12)).unwrap().bytes;
         assert_eq!(bytes(12), size("log.b"));
         assert_eq!(bytes(11), size("log.1") + size("log.b"));
     }

@@ -10,45 +10,37 @@
 //!   started again after that crash. If transactions are missing in between, they were damaged.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
 use tracing::warn;
 
 use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES, LogScan, Tail};
-use super::mapping::map_for_reading;
-use super::{DataFile, LogError, list_logs, logs_from};
+use super::{DataFile, Disk, DiskFile, LogError, OsDisk, list_logs, logs_from};
 use crate::proto::{TxnEntry, Zxid};
 
 /// Blocks that a file may have beyond its data, in bytes, before a start gives them back: Apache's
 /// padding is a hole, and its files are left as they are.
 const RESERVED_BYTES_KEPT_MAX: u64 = 1 << 20;
 
-/// Bytes of a file read at a time before it is mapped.
-const READ_THROUGH_BYTES: usize = 256 << 10;
-
 /// Walks the transactions of a log directory in order.
 #[derive(Debug)]
-pub struct LogReader {
+pub struct LogReader<D: Disk = OsDisk> {
+    disk: D,
     /// Transactions below it are skipped.
     from: Zxid,
     waiting: VecDeque<DataFile>,
-    current: Option<OpenLog>,
+    current: Option<OpenLog<<D::File as DiskFile>::Map>>,
     /// The last zxid that was read, or the one before `from`.
     last: Zxid,
     end: Option<LogEnd>,
 }
 
 #[derive(Debug)]
-struct OpenLog {
+struct OpenLog<M> {
     path: PathBuf,
     /// The file up to its last byte that is not zero.
-    map: Mmap,
+    map: M,
     position: usize,
 }
 
@@ -90,20 +82,20 @@ impl LogRecord<'_> {
     }
 }
 
-impl LogReader {
+impl<D: Disk> LogReader<D> {
     /// A reader of the transactions of `dir` with zxid `from` or higher.
-    pub fn open(dir: &Path, from: Zxid) -> Result<Self, LogError> {
-        let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
+    pub fn open(disk: &D, dir: &Path, from: Zxid) -> Result<Self, LogError> {
+        let logs = list_logs(disk, dir).map_err(LogError::io("list", dir))?;
         let waiting = logs_from(&logs, from).to_vec().into();
         let last = Zxid(from.0.saturating_sub(1));
-        Ok(Self { from, waiting, current: None, last, end: None })
+        Ok(Self { disk: disk.clone(), from, waiting, current: None, last, end: None })
     }
 
     /// Bytes of the files not finished yet, padding included (`getStorageSize`).
     pub fn storage_bytes(&self) -> u64 {
         let current = self.current.iter().map(|log| &log.path);
         let paths = current.chain(self.waiting.iter().map(|log| &log.path));
-        paths.map(|path| path.metadata().map_or(0, |meta| meta.len())).sum()
+        paths.map(|path| self.disk.open(path).and_then(|file| file.length()).unwrap_or(0)).sum()
     }
 
     /// How the last file ends; known once everything is read.
@@ -148,14 +140,16 @@ impl LogReader {
     }
 
     /// Opens the next file; `None` if a crash left it without a header.
-    fn open_log(&self, file: &DataFile) -> Result<Option<OpenLog>, LogError> {
+    fn open_log(
+        &self,
+        file: &DataFile,
+    ) -> Result<Option<OpenLog<<D::File as DiskFile>::Map>>, LogError> {
         let path = file.path.clone();
-        let opened = File::open(&path).map_err(LogError::io("open", &path))?;
-        let size = opened.metadata().map_err(LogError::io("look at", &path))?.len();
+        let opened = self.disk.open(&path).map_err(LogError::io("open", &path))?;
+        let size = opened.length().map_err(LogError::io("look at", &path))?;
         let data_end = data_end(&opened, size).map_err(LogError::io("read", &path))?;
         let length = data_end.max(LOG_HEADER_BYTES as u64).min(size) as usize;
-        read_through(&opened, length).map_err(LogError::io("read", &path))?;
-        let map = map_for_reading(&opened, length).map_err(LogError::io("map", &path))?;
+        let map = opened.map_for_reading(length).map_err(LogError::io("read", &path))?;
         let not_a_log = |reason: String| LogError::NotALog { path: path.clone(), reason };
         if !has_header(&map) {
             if !self.waiting.is_empty() {
@@ -209,34 +203,18 @@ impl LogReader {
 
 /// Cuts off what a crash left of the last write, so that Apache, which looks less closely, reads
 /// the file too, and gives back the blocks it had reserved. The caller owns the directory.
-pub(super) fn tidy_end(end: &LogEnd) -> Result<(), LogError> {
+pub(super) fn tidy_end(disk: &impl Disk, end: &LogEnd) -> Result<(), LogError> {
     let path = &end.path;
-    let allocated = path.metadata().map_err(LogError::io("look at", path))?.blocks() * 512;
-    let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("open", path))?;
+    let file = disk.open_for_writing(path).map_err(LogError::io("open", path))?;
+    let allocated = file.allocated_bytes().map_err(LogError::io("look at", path))?;
     if end.is_torn || allocated >= end.offset + RESERVED_BYTES_KEPT_MAX {
         if end.is_torn {
             warn!("cutting the log file {} at byte {}", path.display(), end.offset);
         }
-        file.set_len(end.offset).map_err(LogError::io("truncate", path))?;
+        file.set_length(end.offset).map_err(LogError::io("truncate", path))?;
     }
     // What was read may not be on disk yet: the process before may have died before its flush.
     file.sync_all().map_err(LogError::io("flush", path))
-}
-
-/// Reads what is about to be mapped, so that a bad sector is an error with the file's name, where
-/// touching it through the mapping would be a SIGBUS. The pages stay in memory for the mapping.
-fn read_through(file: &File, length: usize) -> io::Result<()> {
-    let mut piece = vec![0; READ_THROUGH_BYTES];
-    let mut at = 0;
-    while at < length {
-        match file.read_at(&mut piece, at as u64) {
-            Ok(0) => break,
-            Ok(read) => at += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Whether a log's bytes reach beyond its header, and that is not all zeros.
@@ -247,18 +225,17 @@ fn has_header(bytes: &[u8]) -> bool {
 /// Deletes the last log file of `dir` if a crash left it without a header (a zero length file as of
 /// ZOOKEEPER-4816's kin, see `FileTxnIterator.goToNextLog`): once it is no longer the last one, it
 /// would stop every later start. The caller owns the directory.
-pub(super) fn remove_empty_tail(dir: &Path) -> Result<(), LogError> {
-    let logs = list_logs(dir).map_err(LogError::io("list", dir))?;
+pub(super) fn remove_empty_tail(disk: &impl Disk, dir: &Path) -> Result<(), LogError> {
+    let logs = list_logs(disk, dir).map_err(LogError::io("list", dir))?;
     let Some(DataFile { path, .. }) = logs.last() else {
         return Ok(());
     };
-    let mut head = Vec::with_capacity(LOG_HEADER_BYTES);
-    File::open(path)
-        .and_then(|file| file.take(LOG_HEADER_BYTES as u64).read_to_end(&mut head))
-        .map_err(LogError::io("read", path))?;
-    if !has_header(&head) {
+    let mut head = [0; LOG_HEADER_BYTES];
+    let read = disk.open(path).and_then(|file| file.read_at_most(&mut head, 0));
+    let read = read.map_err(LogError::io("read", path))?;
+    if !has_header(&head[..read]) {
         warn!("deleting the log file {}: a crash came before its header", path.display());
-        std::fs::remove_file(path).map_err(LogError::io("delete", path))?;
+        disk.remove(path).map_err(LogError::io("delete", path))?;
     }
     Ok(())
 }
@@ -266,9 +243,9 @@ pub(super) fn remove_empty_tail(dir: &Path) -> Result<(), LogError> {
 /// Where the last byte of a file that is not zero ends. Padding is most of a log: asking the file
 /// system for its holes and looking back from the end reads little of it, where touching it through
 /// the mapping would take seconds.
-fn data_end(file: &File, length: u64) -> io::Result<u64> {
+fn data_end(file: &impl DiskFile, length: u64) -> io::Result<u64> {
     let mut piece = vec![0; 64 << 10];
-    for (start, mut end) in data_extents(file, length).into_iter().rev() {
+    for (start, mut end) in file.data_extents(length).into_iter().rev() {
         while end > start {
             let size = (end - start).min(piece.len() as u64);
             let piece = &mut piece[..size as usize];
@@ -280,27 +257,6 @@ fn data_end(file: &File, length: u64) -> io::Result<u64> {
         }
     }
     Ok(0)
-}
-
-/// The parts of a file that are not holes; all of it on file systems that cannot tell.
-fn data_extents(file: &File, length: u64) -> Vec<(u64, u64)> {
-    let mut extents = Vec::new();
-    let mut at = 0;
-    while at < length {
-        let data = match rustix::fs::seek(file, SeekFrom::Data(at)) {
-            Ok(data) => data,
-            Err(Errno::NXIO) => return extents,
-            Err(_) => return vec![(0, length)],
-        };
-        let hole = rustix::fs::seek(file, SeekFrom::Hole(data)).unwrap_or(length);
-        let end = hole.min(length);
-        if end <= data {
-            break;
-        }
-        extents.push((data, end));
-        at = end;
-    }
-    extents
 }
 
 #[cfg(test)]
@@ -322,7 +278,7 @@ mod tests {
     }
 
     fn read(dir: &Path, from: i64) -> Result<Vec<i64>, LogError> {
-        let mut reader = LogReader::open(dir, Zxid(from))?;
+        let mut reader = LogReader::open(&OsDisk, dir, Zxid(from))?;
         let mut zxids = Vec::new();
         while let Some(record) = reader.next_record()? {
             zxids.push(record.zxid().0);
@@ -340,7 +296,7 @@ mod tests {
              00000006 616e796f6e65 00 00000001 00000002 00000000ead9bfaf 42 0000000000");
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("log.1"), bytes).unwrap();
-        let mut reader = LogReader::open(dir.path(), Zxid(2)).unwrap();
+        let mut reader = LogReader::open(&OsDisk, dir.path(), Zxid(2)).unwrap();
         let record = reader.next_record().unwrap().unwrap();
         assert_eq!((record.offset, record.raw.len()), (77, 88));
         let entry = record.decode().unwrap();
@@ -356,7 +312,7 @@ mod tests {
         let torn = &bytes[..bytes.len() - 3000 - 20];
         fs::write(dir.path().join("log.1"), torn).unwrap();
         assert_eq!(read(dir.path(), 1).unwrap(), [1, 2, 3, 4]);
-        let mut reader = LogReader::open(dir.path(), Zxid(3)).unwrap();
+        let mut reader = LogReader::open(&OsDisk, dir.path(), Zxid(3)).unwrap();
         while reader.next_record().unwrap().is_some() {}
         let log = dir.path().join("log.1");
         let end = LogEnd { path: log, offset: 412, is_torn: true };
@@ -395,8 +351,8 @@ mod tests {
             let refused = read(dir.path(), 1).unwrap_err().to_string();
             assert!(refused.contains("log.6 is not a transaction log"), "{refused}");
             fs::remove_file(dir.path().join("log.7")).unwrap();
-            remove_empty_tail(dir.path()).unwrap();
-            remove_empty_tail(dir.path()).unwrap();
+            remove_empty_tail(&OsDisk, dir.path()).unwrap();
+            remove_empty_tail(&OsDisk, dir.path()).unwrap();
             assert!(!dir.path().join("log.6").exists());
             assert!(dir.path().join("log.1").exists());
         }

@@ -13,10 +13,6 @@
 //! *initialised* with zeros one window ahead of the data, which costs about 0.3 ms per window
 //! instead of 60 ms for the whole of 64 MiB at each roll.
 //!
-//! The zeros are written in pieces of 16 KiB. The page cache keeps a large write as one large
-//! folio, and a store through the mapping makes the whole of it dirty: with pieces of 1 MiB each
-//! small flush wrote a megabyte and took 0.3 ms.
-//!
 //! Only one window is mapped at a time, so the log does not count into resident memory. A file that
 //! is closed is cut to its data; Apache leaves its padding, but that is a hole.
 //!
@@ -25,63 +21,59 @@
 //! 2. Every byte of the window has been written before, as a zero or as data.
 //! 3. The header is on disk before the file is larger than it, so no crash leaves a file of zeros.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use memmap2::MmapMut;
-use rustix::fs::FallocateFlags;
-
-use super::LogError;
 use super::log_batch::FRAME_HEAD_BYTES;
 use super::log_scan::{LOG_HEADER, LOG_HEADER_BYTES};
-use super::mapping::map_for_writing;
+use super::{Disk, DiskFile, DiskWindow, LogError};
 
 /// Bytes initialised and mapped at a time; a multiple of every page size in use.
 const WINDOW_BYTES: usize = 512 << 10;
-
-/// Bytes of zeros written at a time.
-const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
 
 /// Apache pads when this close to the end.
 const PADDING_MARGIN_BYTES: u64 = 4096;
 
 /// The log file that is being written.
 #[derive(Debug)]
-pub(super) struct LogSegment {
+pub(super) struct LogSegment<F: DiskFile> {
     path: PathBuf,
-    file: File,
+    file: F,
     /// Where the next record goes.
     position: u64,
     /// The file's size: up to here blocks are allocated.
     reserved: u64,
-    window: Option<MmapMut>,
+    window: Option<F::Window>,
+    /// Where the window begins in the file.
+    window_start: u64,
     /// Where the window ends in the file.
     window_end: u64,
 }
 
-impl LogSegment {
+impl<F: DiskFile> LogSegment<F> {
     /// Creates the file, or empties one of that name, and makes its header durable.
-    pub(super) fn create(path: PathBuf, durable: bool) -> Result<Self, LogError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(LogError::io("create", &path))?;
+    pub(super) fn create(
+        disk: &impl Disk<File = F>,
+        path: PathBuf,
+        durable: bool,
+    ) -> Result<Self, LogError> {
+        let file = disk.create(&path).map_err(LogError::io("create", &path))?;
         let position = LOG_HEADER_BYTES as u64;
         file.write_all_at(&LOG_HEADER, 0).map_err(no_space_or(&path, position))?;
         if durable {
             file.sync_data().map_err(LogError::io("flush", &path))?;
-            let dir = path.parent().unwrap_or(Path::new("."));
-            File::open(dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(LogError::io("flush the directory of", &path))?;
+            disk.sync_parent(&path).map_err(LogError::io("flush the directory of", &path))?;
         }
-        Ok(Self { path, file, position, reserved: position, window: None, window_end: 0 })
+        Ok(Self {
+            path,
+            file,
+            position,
+            reserved: position,
+            window: None,
+            window_start: 0,
+            window_end: 0,
+        })
     }
 
     /// Bytes of header and records.
@@ -108,7 +100,7 @@ impl LogSegment {
         }
         let least = needed.max(self.reserved);
         loop {
-            match self.allocate(wanted) {
+            match self.file.allocate(self.reserved, wanted) {
                 Ok(()) => {
                     self.reserved = wanted;
                     return Ok(());
@@ -116,7 +108,7 @@ impl LogSegment {
                 // A nearly full disk is used to its end, by halves.
                 Err(source) if source.kind() == io::ErrorKind::StorageFull => {
                     // Blocks that were found before the disk was full must not stay behind.
-                    let _ = self.file.set_len(self.reserved);
+                    let _ = self.file.set_length(self.reserved);
                     if least <= self.reserved {
                         return Ok(());
                     }
@@ -136,19 +128,6 @@ impl LogSegment {
         }
     }
 
-    /// Allocates blocks from the reserved size up to `size`.
-    fn allocate(&self, size: u64) -> io::Result<()> {
-        let length = size - self.reserved;
-        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), self.reserved, length) {
-            Ok(()) => Ok(()),
-            // File systems without fallocate: the zeros themselves are the reservation.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-                write_zeros(&self.file, self.reserved, size)
-            }
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
     /// Stores a batch, for which space is reserved. The head of its first frame goes last: until
     /// then the log ends where the batch begins, however much of it a process that is killed has
     /// stored, and in whatever order.
@@ -164,9 +143,8 @@ impl LogSegment {
             let left = (self.window_end - self.position) as usize;
             let skipped = skip.min(left);
             let (now, later) = rest.split_at(rest.len().min(left - skipped));
-            let window = self.window.as_mut().expect("advance_window maps one");
-            let at = window.len() - left + skipped;
-            window[at..at + now.len()].copy_from_slice(now);
+            let at = (self.position - self.window_start) as usize + skipped;
+            self.window.as_mut().expect("advance_window maps one").store(at, now);
             self.position += (skipped + now.len()) as u64;
             skip -= skipped;
             rest = later;
@@ -175,10 +153,9 @@ impl LogSegment {
         compiler_fence(Ordering::SeqCst);
         let window = self.window.as_mut().filter(|_| !head.is_empty());
         let Some(window) = window else { return Ok(()) };
-        match (start + window.len() as u64).checked_sub(self.window_end) {
+        match start.checked_sub(self.window_start) {
             Some(at) => {
-                let at = at as usize;
-                window[at..at + head.len()].copy_from_slice(head);
+                window.store(at as usize, head);
                 Ok(())
             }
             // It began in a window that is no longer mapped; file and map are one.
@@ -191,12 +168,11 @@ impl LogSegment {
         let start = self.position - self.position % WINDOW_BYTES as u64;
         let end = (start + WINDOW_BYTES as u64).min(self.reserved);
         self.window = None;
-        write_zeros(&self.file, self.position, end)
-            .map_err(no_space_or(&self.path, end - start))?;
-        let window = map_for_writing(&self.file, start, (end - start) as usize)
-            .map_err(LogError::io("map", &self.path))?;
-        self.window = Some(window);
-        self.window_end = end;
+        let zeros = self.file.write_zeros(self.position, end);
+        zeros.map_err(no_space_or(&self.path, end - start))?;
+        let window = self.file.map_for_writing(start, (end - start) as usize);
+        self.window = Some(window.map_err(LogError::io("map", &self.path))?);
+        (self.window_start, self.window_end) = (start, end);
         Ok(())
     }
 
@@ -208,24 +184,12 @@ impl LogSegment {
 
 /// What was reserved and not used is given back: Apache's padding is a hole and costs nothing,
 /// while 64 MiB of blocks left behind by each roll and start would fill a disk.
-impl Drop for LogSegment {
+impl<F: DiskFile> Drop for LogSegment<F> {
     fn drop(&mut self) {
         self.window = None;
         // If this fails the file stays longer than it need be, and is read all the same.
-        let _ = self.file.set_len(self.position);
+        let _ = self.file.set_length(self.position);
     }
-}
-
-/// Writes zeros from `start` up to `end`.
-fn write_zeros(file: &File, start: u64, end: u64) -> io::Result<()> {
-    let piece = ZEROS.len() as u64;
-    let mut at = start;
-    while at < end {
-        let length = (piece - at % piece).min(end - at);
-        file.write_all_at(&ZEROS[..length as usize], at)?;
-        at += length;
-    }
-    Ok(())
 }
 
 /// A full disk is told apart: it is what an operator can mend.

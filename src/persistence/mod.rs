@@ -7,11 +7,14 @@
 //!   [`SnapshotSink`], [`restore`] does both in the order of a start.
 //! * [`DataDirs`], [`EpochFiles`] and [`purge`] keep the directories.
 //!
+//! All of it works on a [`Disk`], the seam below which the simulator puts one of its own.
+//!
 //! The module knows bytes, files and zxids; it does not know the tree.
 
 mod atomic_file;
 mod checksum;
 mod data_dirs;
+mod disk;
 mod epoch_files;
 mod error;
 mod file_names;
@@ -24,6 +27,7 @@ mod log_reader;
 mod log_scan;
 mod log_segment;
 mod mapping;
+mod os_disk;
 mod purge;
 mod snap_stream;
 mod snapshot_format;
@@ -33,6 +37,7 @@ mod truncate;
 
 pub(crate) use atomic_file::write_atomically;
 pub use data_dirs::{DataDirError, DataDirs, VERSION_DIR};
+pub use disk::{Disk, DiskFile, DiskWindow};
 pub use epoch_files::{EpochError, EpochFiles};
 pub use error::LogError;
 pub use file_names::{DataFile, list_logs, log_name, logs_from};
@@ -46,6 +51,7 @@ pub use log_batch::LogBatch;
 pub use log_lookup::{LogLookup, look_up};
 pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use log_scan::{LogScan, ScannedRecord, Stop, Tail};
+pub use os_disk::OsDisk;
 pub use purge::{PurgeError, SNAPSHOTS_KEPT_MIN, purge};
 pub use snap_stream::Compression;
 pub use snapshot_format::{

@@ -5,14 +5,13 @@
 //! the transactions that follow that snapshot.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use tracing::{info, warn};
 
 use super::file_names::{hex_zxid, list};
-use super::{LogError, SnapshotError, list_logs, logs_from, valid_snapshots};
+use super::{Disk, LogError, SnapshotError, list_logs, logs_from, valid_snapshots};
 
 /// The fewest snapshots that may be kept.
 pub const SNAPSHOTS_KEPT_MIN: usize = 3;
@@ -33,29 +32,34 @@ pub enum PurgeError {
 
 /// Keeps the newest `count` whole snapshots in `snapshots` and the logs in `logs` that they need,
 /// both version-2 directories, and deletes what is older. Returns what was deleted.
-pub fn purge(logs: &Path, snapshots: &Path, count: usize) -> Result<Vec<PathBuf>, PurgeError> {
+pub fn purge(
+    disk: &impl Disk,
+    logs: &Path,
+    snapshots: &Path,
+    count: usize,
+) -> Result<Vec<PathBuf>, PurgeError> {
     if count < SNAPSHOTS_KEPT_MIN {
         return Err(PurgeError::CountTooSmall);
     }
-    let kept = valid_snapshots(snapshots, count)?;
+    let kept = valid_snapshots(disk, snapshots, count)?;
     let Some(oldest) = kept.last().map(|file| file.zxid) else {
         return Ok(Vec::new());
     };
-    let all_logs = list_logs(logs).map_err(LogError::io("list", logs))?;
+    let all_logs = list_logs(disk, logs).map_err(LogError::io("list", logs))?;
     let needed: HashSet<_> = logs_from(&all_logs, oldest).iter().map(|log| &log.path).collect();
     // As Apache does, this takes along files with a further suffix, such as snapshot.5.tmp.
     let named = |prefix: &'static str| {
         move |name: &str| hex_zxid(name.strip_prefix(prefix)?.split('.').next()?)
     };
-    let old_logs = list(logs, named("log.")).map_err(LogError::io("list", logs))?;
+    let old_logs = list(disk, logs, named("log.")).map_err(LogError::io("list", logs))?;
     let old_snapshots =
-        list(snapshots, named("snapshot.")).map_err(SnapshotError::io("list", snapshots))?;
+        list(disk, snapshots, named("snapshot.")).map_err(SnapshotError::io("list", snapshots))?;
     let mut removed = Vec::new();
     for file in old_logs.into_iter().chain(old_snapshots) {
         if file.zxid >= oldest || needed.contains(&file.path) {
             continue;
         }
-        match fs::remove_file(&file.path) {
+        match disk.remove(&file.path) {
             Ok(()) => {
                 info!("purged {}", file.path.display());
                 removed.push(file.path);
@@ -68,7 +72,9 @@ pub fn purge(logs: &Path, snapshots: &Path, count: usize) -> Result<Vec<PathBuf>
 
 #[cfg(test)]
 mod tests {
+    use super::super::OsDisk;
     use super::*;
+    use std::fs;
 
     /// A directory with these files; snapshots look whole.
     fn directory(names: &[&str]) -> tempfile::TempDir {
@@ -103,7 +109,7 @@ mod tests {
             "log.10",
             "currentEpoch",
         ]);
-        let removed = purge(dir.path(), dir.path(), 3).unwrap();
+        let removed = purge(&OsDisk, dir.path(), dir.path(), 3).unwrap();
         assert_eq!(removed.len(), 5);
         let left = ["currentEpoch", "log.10", "log.8", "log.b"];
         let snapshots = ["snapshot.14", "snapshot.a", "snapshot.f"];
@@ -114,14 +120,17 @@ mod tests {
     fn snapshots_that_were_cut_off_do_not_count() {
         let dir = directory(&["snapshot.1", "snapshot.2", "snapshot.3", "log.1"]);
         fs::write(dir.path().join("snapshot.4"), b"cut off").unwrap();
-        assert_eq!(purge(dir.path(), dir.path(), 3).unwrap(), Vec::<PathBuf>::new());
-        assert!(matches!(purge(dir.path(), dir.path(), 2), Err(PurgeError::CountTooSmall)));
+        assert_eq!(purge(&OsDisk, dir.path(), dir.path(), 3).unwrap(), Vec::<PathBuf>::new());
+        assert!(matches!(
+            purge(&OsDisk, dir.path(), dir.path(), 2),
+            Err(PurgeError::CountTooSmall)
+        ));
     }
 
     #[test]
     fn without_a_snapshot_nothing_is_removed() {
         let dir = directory(&["log.1", "log.5"]);
-        purge(dir.path(), dir.path(), 3).unwrap();
+        purge(&OsDisk, dir.path(), dir.path(), 3).unwrap();
         assert_eq!(names(dir.path()), ["log.1", "log.5"]);
     }
 }

@@ -8,13 +8,12 @@
 //! then until the end:  int n | n bytes, a raw snappy block of up to 32 KiB
 //! ```
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 
+use super::disk::{DiskFile, FileReader};
 use byteorder::{BigEndian, WriteBytesExt};
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use rustix::fs::OFlags;
 
 /// Bytes read at once.
 const FILE_BUFFER_BYTES: usize = 256 << 10;
@@ -81,14 +80,14 @@ impl Compression {
 }
 
 /// Packs a snapshot into its file.
-pub(super) enum SnapOutput {
-    Plain(DirectFile),
-    Gz(Box<GzEncoder<DirectFile>>),
-    Snappy(Box<SnappyOutput<DirectFile>>),
+pub(super) enum SnapOutput<F: DiskFile> {
+    Plain(DirectFile<F>),
+    Gz(Box<GzEncoder<DirectFile<F>>>),
+    Snappy(Box<SnappyOutput<DirectFile<F>>>),
 }
 
-impl SnapOutput {
-    pub(super) fn new(file: File, compression: Compression) -> io::Result<Self> {
+impl<F: DiskFile> SnapOutput<F> {
+    pub(super) fn new(file: F, compression: Compression) -> io::Result<Self> {
         let file = DirectFile::new(file)?;
         Ok(match compression {
             Compression::None => Self::Plain(file),
@@ -108,7 +107,7 @@ impl SnapOutput {
     }
 
     /// Writes what is still held back and gives the file, not yet flushed to the disk.
-    pub(super) fn finish(self) -> io::Result<File> {
+    pub(super) fn finish(self) -> io::Result<F> {
         let file = match self {
             Self::Plain(out) => out,
             Self::Gz(out) => out.finish()?,
@@ -123,41 +122,46 @@ impl SnapOutput {
 /// in the same queue, and copying into fresh pages costs more than all else a snapshot does; and
 /// nobody reads a snapshot soon. Where the file system does not do that (tmpfs), it is written as
 /// any other.
-pub(super) struct DirectFile {
-    file: File,
+pub(super) struct DirectFile<F> {
+    file: F,
+    /// Bytes written.
+    position: u64,
     /// Holds [`DIRECT_BYTES`] from `start`, which is aligned in memory.
     buffer: Vec<u8>,
     start: usize,
     is_direct: bool,
 }
 
-impl DirectFile {
-    fn new(file: File) -> io::Result<Self> {
+impl<F: DiskFile> DirectFile<F> {
+    fn new(file: F) -> io::Result<Self> {
         let mut buffer: Vec<u8> = Vec::with_capacity(DIRECT_BYTES + ALIGNMENT);
         let start = buffer.as_ptr().align_offset(ALIGNMENT);
         buffer.resize(start, 0);
-        let is_direct = set_direct(&file, true).is_ok();
-        Ok(Self { file, buffer, start, is_direct })
+        let is_direct = file.set_direct(true).is_ok();
+        Ok(Self { file, position: 0, buffer, start, is_direct })
     }
 
     /// Writes what is held back and gives the file.
-    fn into_file(mut self) -> io::Result<File> {
+    fn into_file(self) -> io::Result<F> {
         // The rest is no whole piece.
         if self.is_direct {
-            set_direct(&self.file, false)?;
+            self.file.set_direct(false)?;
         }
-        self.file.write_all(&self.buffer[self.start..])?;
+        self.file.write_all_at(&self.buffer[self.start..], self.position)?;
         Ok(self.file)
     }
 
     fn write_piece(&mut self) -> io::Result<()> {
         let mut piece = &self.buffer[self.start..];
         while !piece.is_empty() {
-            match self.file.write(piece) {
-                Ok(count) => piece = &piece[count..],
+            match self.file.write_at(piece, self.position) {
+                Ok(count) => {
+                    self.position += count as u64;
+                    piece = &piece[count..];
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.is_direct && error.kind() == io::ErrorKind::InvalidInput => {
-                    set_direct(&self.file, false)?;
+                    self.file.set_direct(false)?;
                     self.is_direct = false;
                 }
                 Err(error) => return Err(error),
@@ -168,7 +172,7 @@ impl DirectFile {
     }
 }
 
-impl Write for DirectFile {
+impl<F: DiskFile> Write for DirectFile<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = self.start + DIRECT_BYTES - self.buffer.len();
         let count = room.min(bytes.len());
@@ -184,15 +188,9 @@ impl Write for DirectFile {
     }
 }
 
-fn set_direct(file: &File, on: bool) -> io::Result<()> {
-    let mut flags = rustix::fs::fcntl_getfl(file)?;
-    flags.set(OFlags::DIRECT, on);
-    Ok(rustix::fs::fcntl_setfl(file, flags)?)
-}
-
 /// Unpacks a compressed snapshot; its `read` fails on anything that is not one.
-pub(super) fn unpack(file: File, compression: Compression) -> Box<dyn Read> {
-    let file = BufReader::with_capacity(FILE_BUFFER_BYTES, file);
+pub(super) fn unpack<'a>(file: impl DiskFile + 'a, compression: Compression) -> Box<dyn Read + 'a> {
+    let file = BufReader::with_capacity(FILE_BUFFER_BYTES, FileReader::new(file));
     match compression {
         Compression::None => Box::new(file),
         Compression::Gz => Box::new(MultiGzDecoder::new(file)),

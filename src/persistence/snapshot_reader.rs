@@ -5,7 +5,6 @@
 //! into resident memory, and a disk error is an error and not a SIGBUS: an older snapshot can still
 //! be tried. The same parser runs on bytes, for a fuzzer.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use super::checksum::RunningChecksum;
 use super::snap_stream::unpack;
 use super::snapshot_format::{SNAP_SIGNATURE, SNAPSHOT_HEADER};
 use super::{
-    Compression, SnapshotDigest, SnapshotError, SnapshotFault, SnapshotSink, SnapshotTail,
+    Compression, Disk, SnapshotDigest, SnapshotError, SnapshotFault, SnapshotSink, SnapshotTail,
 };
 use crate::proto::{SessionId, Zxid};
 
@@ -38,10 +37,11 @@ const TAIL_BYTES_MAX: usize = 4096;
 
 /// Reads the snapshot file at `path`; its suffix tells how it is packed.
 pub fn read_snapshot(
+    disk: &impl Disk,
     path: &Path,
     sink: &mut impl SnapshotSink,
 ) -> Result<SnapshotTail, SnapshotError> {
-    let file = File::open(path).map_err(SnapshotError::io("open", path))?;
+    let file = disk.open(path).map_err(SnapshotError::io("open", path))?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let parsed = parse_snapshot_stream(&mut unpack(file, Compression::of_name(name)), sink);
     parsed.map_err(|fault| SnapshotError::Corrupt { path: path.to_owned(), fault })
@@ -283,7 +283,7 @@ impl<'a> Source<'a> {
 pub(super) mod tests {
     use super::super::log_batch::tests::hex;
     use super::super::{
-        SnapshotWriter, load_newest_snapshot, put_acls, put_end_of_nodes, put_leaders_end,
+        OsDisk, SnapshotWriter, load_newest_snapshot, put_acls, put_end_of_nodes, put_leaders_end,
         put_node, put_sessions,
     };
     use super::*;
@@ -366,7 +366,8 @@ pub(super) mod tests {
             compression: Compression,
             tail: &SnapshotTail,
         ) -> super::super::DataFile {
-            let mut writer = SnapshotWriter::create(dir, Zxid(0x1f), compression, true).unwrap();
+            let mut writer =
+                SnapshotWriter::create(&OsDisk, dir, Zxid(0x1f), compression, true).unwrap();
             self.body().chunks(1000).for_each(|piece| writer.write(piece).unwrap());
             writer.finish(tail).unwrap()
         }
@@ -406,7 +407,7 @@ pub(super) mod tests {
             for tail in tails() {
                 let file = written.write(dir.path(), compression, &tail);
                 let mut read = Content::default();
-                assert_eq!(read_snapshot(&file.path, &mut read).unwrap(), tail);
+                assert_eq!(read_snapshot(&OsDisk, &file.path, &mut read).unwrap(), tail);
                 assert_eq!(read, written);
                 std::fs::remove_file(file.path).unwrap();
             }
@@ -445,7 +446,7 @@ pub(super) mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let mut writer =
-            SnapshotWriter::create(dir.path(), Zxid(0), Compression::None, false).unwrap();
+            SnapshotWriter::create(&OsDisk, dir.path(), Zxid(0), Compression::None, false).unwrap();
         writer.write(&read.body()).unwrap();
         let file = writer.finish(&tail).unwrap();
         assert_eq!(std::fs::read(file.path).unwrap(), bytes, "we write the same file");
@@ -492,12 +493,12 @@ pub(super) mod tests {
         std::fs::write(dir.path().join("snapshot.100000000"), &bytes).unwrap();
         std::fs::write(dir.path().join("snapshot.200000000"), b"cut off").unwrap();
         let mut read = Content::default();
-        let loaded = load_newest_snapshot(dir.path(), &mut read).unwrap().unwrap();
+        let loaded = load_newest_snapshot(&OsDisk, dir.path(), &mut read).unwrap().unwrap();
         assert_eq!((loaded.file, loaded.tail), (file.clone(), tails()[0]));
         assert_eq!(read, older);
 
         std::fs::remove_file(&file.path).unwrap();
-        let error = load_newest_snapshot(dir.path(), &mut read).unwrap_err();
+        let error = load_newest_snapshot(&OsDisk, dir.path(), &mut read).unwrap_err();
         assert!(matches!(error, SnapshotError::NoneValid { tried: 1, .. }), "{error}");
         assert_eq!(read, Content::default());
     }
@@ -506,7 +507,7 @@ pub(super) mod tests {
     fn a_snapshot_that_is_not_finished_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer =
-            SnapshotWriter::create(dir.path(), Zxid(5), Compression::None, false).unwrap();
+            SnapshotWriter::create(&OsDisk, dir.path(), Zxid(5), Compression::None, false).unwrap();
         writer.write(&content(5, 20).body()).unwrap();
         drop(writer);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -562,7 +563,7 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = large.write(dir.path(), Compression::Snappy, &tails()[0]);
         let mut read = Content::default();
-        read_snapshot(&file.path, &mut read).unwrap();
+        read_snapshot(&OsDisk, &file.path, &mut read).unwrap();
         assert_eq!(read, large);
     }
 

@@ -5,7 +5,6 @@
 //! finds out when it loads. The temporary name begins with `tmp.` and not with `snapshot.`, because
 //! Apache would take `snapshot.1.tmp` for a snapshot.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, ByteOrder};
@@ -14,13 +13,17 @@ use jute::{Field, Ustring};
 use super::checksum::RunningChecksum;
 use super::snap_stream::SnapOutput;
 use super::snapshot_format::{SLASH, SNAPSHOT_HEADER};
-use super::{Compression, DataFile, SnapshotError, SnapshotTail, TEMPORARY_PREFIX, snapshot_name};
+use super::{
+    Compression, DataFile, Disk, DiskFile, OsDisk, SnapshotError, SnapshotTail, TEMPORARY_PREFIX,
+    snapshot_name,
+};
 use crate::proto::Zxid;
 
 /// A snapshot while it is written. Dropped before [`SnapshotWriter::finish`], it leaves nothing.
-pub struct SnapshotWriter {
+pub struct SnapshotWriter<D: Disk = OsDisk> {
+    disk: D,
     /// `None` once it is finished.
-    out: Option<SnapOutput>,
+    out: Option<SnapOutput<D::File>>,
     checksum: RunningChecksum,
     path: PathBuf,
     temporary: PathBuf,
@@ -29,10 +32,11 @@ pub struct SnapshotWriter {
     bytes: u64,
 }
 
-impl SnapshotWriter {
+impl<D: Disk> SnapshotWriter<D> {
     /// Begins the snapshot of the tree after `zxid` in `dir`, the version-2 directory. With `fsync`
     /// it is durable when it is finished, as one received from a leader must be.
     pub fn create(
+        disk: &D,
         dir: &Path,
         zxid: Zxid,
         compression: Compression,
@@ -41,11 +45,14 @@ impl SnapshotWriter {
         let name = snapshot_name(zxid, compression);
         let path = dir.join(&name);
         let temporary = dir.join(format!("{TEMPORARY_PREFIX}{name}"));
-        let out = File::create(&temporary)
+        let out = disk
+            .create(&temporary)
             .and_then(|file| SnapOutput::new(file, compression))
             .map_err(SnapshotError::io("create", &temporary))?;
         let checksum = RunningChecksum::new();
-        let mut writer = Self { out: Some(out), checksum, path, temporary, zxid, fsync, bytes: 0 };
+        let disk = disk.clone();
+        let mut writer =
+            Self { disk, out: Some(out), checksum, path, temporary, zxid, fsync, bytes: 0 };
         writer.write(&SNAPSHOT_HEADER)?;
         Ok(writer)
     }
@@ -98,28 +105,27 @@ impl SnapshotWriter {
         self.write(&seal)
     }
 
-    fn give_name(&self, file: &File) -> Result<(), SnapshotError> {
+    fn give_name(&self, file: &D::File) -> Result<(), SnapshotError> {
         if self.fsync {
             file.sync_data().map_err(SnapshotError::io("flush", &self.temporary))?;
         }
-        fs::rename(&self.temporary, &self.path)
+        self.disk
+            .rename(&self.temporary, &self.path)
             .map_err(SnapshotError::io("rename", &self.temporary))?;
         if self.fsync {
-            let dir = self.path.parent().unwrap_or(Path::new("."));
-            File::open(dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(SnapshotError::io("flush", dir))?;
+            let named = self.disk.sync_parent(&self.path);
+            named.map_err(SnapshotError::io("flush the directory of", &self.path))?;
         }
         Ok(())
     }
 
     /// Removes the temporary file; an error here adds nothing to the one that came before.
     fn discard(&self) {
-        let _ = fs::remove_file(&self.temporary);
+        let _ = self.disk.remove(&self.temporary);
     }
 }
 
-impl Drop for SnapshotWriter {
+impl<D: Disk> Drop for SnapshotWriter<D> {
     fn drop(&mut self) {
         if self.out.take().is_some() {
             self.discard();

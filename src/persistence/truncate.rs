@@ -16,7 +16,6 @@
 //!
 //! The directories must not be open for appending; the caller restores the database afterwards.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +24,8 @@ use tracing::{info, warn};
 
 use super::file_names::hex_zxid;
 use super::{
-    DataDirs, DataFile, LogError, LogReader, SnapshotError, list_logs, list_snapshots,
-    valid_snapshots,
+    DataDirs, DataFile, Disk, DiskFile, LogError, LogReader, SnapshotError, list_logs,
+    list_snapshots, valid_snapshots,
 };
 use crate::proto::Zxid;
 
@@ -79,9 +78,9 @@ impl TruncateError {
 
 /// Removes every transaction above `to` from logs and snapshots; durable when it returns. A refusal
 /// leaves everything as it is.
-pub fn truncate(dirs: &DataDirs, to: Zxid) -> Result<(), TruncateError> {
+pub fn truncate(dirs: &DataDirs<impl Disk>, to: Zxid) -> Result<(), TruncateError> {
     for step in steps(dirs, to)? {
-        step.take()?;
+        step.take(dirs.disk())?;
     }
     Ok(())
 }
@@ -98,23 +97,24 @@ enum Step {
 }
 
 impl Step {
-    fn take(self) -> Result<(), TruncateError> {
+    fn take(self, disk: &impl Disk) -> Result<(), TruncateError> {
         match self {
             Self::DeleteSnapshot(path) => {
                 info!("truncating: deleting {}", path.display());
-                fs::remove_file(&path).map_err(SnapshotError::io("delete", &path))?;
-                sync_parent(&path).map_err(SnapshotError::io("flush the directory of", &path))?;
+                disk.remove(&path).map_err(SnapshotError::io("delete", &path))?;
+                disk.sync_parent(&path)
+                    .map_err(SnapshotError::io("flush the directory of", &path))?;
             }
             Self::DeleteLog(path) => {
                 info!("truncating: deleting {}", path.display());
-                fs::remove_file(&path).map_err(LogError::io("delete", &path))?;
-                sync_parent(&path).map_err(LogError::io("flush the directory of", &path))?;
+                disk.remove(&path).map_err(LogError::io("delete", &path))?;
+                disk.sync_parent(&path).map_err(LogError::io("flush the directory of", &path))?;
             }
             Self::Cut(path, offset) => {
                 info!("truncating: cutting {} at byte {offset}", path.display());
-                let file = OpenOptions::new().write(true).open(&path);
+                let file = disk.open_for_writing(&path);
                 let file = file.map_err(LogError::io("open for truncation", &path))?;
-                file.set_len(offset).map_err(LogError::io("truncate", &path))?;
+                file.set_length(offset).map_err(LogError::io("truncate", &path))?;
                 file.sync_all().map_err(LogError::io("flush", &path))?;
             }
         }
@@ -124,15 +124,16 @@ impl Step {
 
 /// What a cut changes, in its order; refused if the history that a start would find does not hold
 /// `to`.
-fn steps(dirs: &DataDirs, to: Zxid) -> Result<Vec<Step>, TruncateError> {
-    let snapshots = valid_snapshots(dirs.snapshots(), usize::MAX)?;
+fn steps(dirs: &DataDirs<impl Disk>, to: Zxid) -> Result<Vec<Step>, TruncateError> {
+    let disk = dirs.disk();
+    let snapshots = valid_snapshots(disk, dirs.snapshots(), usize::MAX)?;
     let Some(base) = snapshots.iter().find(|snapshot| snapshot.zxid <= to) else {
         let oldest = snapshots.last().map(|snapshot| snapshot.zxid);
         return Err(TruncateError::NoSnapshotBelow { to, oldest });
     };
     let mut last = base.zxid;
     let mut cut = None;
-    let mut reader = LogReader::open(dirs.logs(), last)?;
+    let mut reader = LogReader::open(disk, dirs.logs(), last)?;
     while let Some(record) = reader.next_record()? {
         let zxid = record.zxid();
         if zxid > to {
@@ -153,9 +154,9 @@ fn steps(dirs: &DataDirs, to: Zxid) -> Result<Vec<Step>, TruncateError> {
     let beyond = |files: Vec<DataFile>| {
         files.into_iter().rev().filter(|file| file.zxid > to).map(|file| file.path)
     };
-    let snapshots = list_snapshots(dirs.snapshots());
+    let snapshots = list_snapshots(disk, dirs.snapshots());
     let snapshots = snapshots.map_err(SnapshotError::io("list", dirs.snapshots()))?;
-    let logs = list_logs(dirs.logs()).map_err(LogError::io("list", dirs.logs()))?;
+    let logs = list_logs(disk, dirs.logs()).map_err(LogError::io("list", dirs.logs()))?;
     let mut steps: Vec<_> = beyond(snapshots).map(Step::DeleteSnapshot).collect();
     let deleted_logs: Vec<_> = beyond(logs).collect();
     let cut = cut.filter(|(path, _)| !deleted_logs.contains(path));
@@ -168,38 +169,41 @@ fn steps(dirs: &DataDirs, to: Zxid) -> Result<Vec<Step>, TruncateError> {
 /// `zxid`. What was there before is moved into the directory `replaced` and kept until the next
 /// time.
 pub fn install_snapshot(
-    dirs: &DataDirs,
+    dirs: &DataDirs<impl Disk>,
     zxid: Zxid,
     write: impl FnOnce() -> Result<DataFile, SnapshotError>,
 ) -> Result<DataFile, SnapshotError> {
-    let marker = begin_install(dirs.snapshots(), zxid)?;
+    let disk = dirs.disk();
+    let marker = begin_install(disk, dirs.snapshots(), zxid)?;
     let file = match write() {
         Ok(file) => file,
         Err(error) => {
             // The old history is whole; the marker would go at the next start.
-            let _ = fs::remove_file(&marker);
+            let _ = disk.remove(&marker);
             return Err(error);
         }
     };
     assert_eq!(file.zxid, zxid, "the snapshot that is installed was announced");
-    finish_install(dirs.snapshots(), dirs.logs())
+    finish_install(disk, dirs.snapshots(), dirs.logs())
         .map_err(SnapshotError::io("replace the history in", dirs.snapshots()))?;
     Ok(file)
 }
 
 /// Leaves word that the snapshot of `zxid`, once it has its name, replaces everything.
-fn begin_install(snapshots: &Path, zxid: Zxid) -> Result<PathBuf, SnapshotError> {
+fn begin_install(disk: &impl Disk, snapshots: &Path, zxid: Zxid) -> Result<PathBuf, SnapshotError> {
     let marker = snapshots.join(format!("{INSTALLING_PREFIX}{zxid}"));
-    let written = File::create(&marker).and_then(|file| file.sync_all());
-    written.and_then(|()| sync_parent(&marker)).map_err(SnapshotError::io("write", &marker))?;
+    let written = disk.create(&marker).and_then(|file| file.sync_all());
+    written
+        .and_then(|()| disk.sync_parent(&marker))
+        .map_err(SnapshotError::io("write", &marker))?;
     Ok(marker)
 }
 
 /// Ends an installation, also one that a crash cut off: if the snapshot is there, everything else
 /// goes; if it is not, nothing has happened.
-pub(super) fn finish_install(snapshots: &Path, logs: &Path) -> io::Result<()> {
-    for marker in markers(snapshots)? {
-        let installed: Vec<_> = valid_snapshots(snapshots, usize::MAX)
+pub(super) fn finish_install(disk: &impl Disk, snapshots: &Path, logs: &Path) -> io::Result<()> {
+    for marker in markers(disk, snapshots)? {
+        let installed: Vec<_> = valid_snapshots(disk, snapshots, usize::MAX)
             .map_err(io::Error::other)?
             .into_iter()
             .filter(|file| file.zxid == marker.zxid)
@@ -209,52 +213,48 @@ pub(super) fn finish_install(snapshots: &Path, logs: &Path) -> io::Result<()> {
             warn!("the installation of the snapshot 0x{} was cut off: it is void", marker.zxid);
         } else {
             let mut others: Vec<_> =
-                list_snapshots(snapshots)?.into_iter().map(|file| file.path).collect();
+                list_snapshots(disk, snapshots)?.into_iter().map(|file| file.path).collect();
             others.retain(|path| !installed.contains(path));
-            move_away(snapshots, &others)?;
-            let old_logs: Vec<_> = list_logs(logs)?.into_iter().map(|file| file.path).collect();
-            move_away(logs, &old_logs)?;
+            move_away(disk, snapshots, &others)?;
+            let old_logs: Vec<_> =
+                list_logs(disk, logs)?.into_iter().map(|file| file.path).collect();
+            move_away(disk, logs, &old_logs)?;
         }
-        fs::remove_file(&marker.path)?;
-        sync_parent(&marker.path)?;
+        disk.remove(&marker.path)?;
+        disk.sync_parent(&marker.path)?;
     }
     Ok(())
 }
 
-fn markers(snapshots: &Path) -> io::Result<Vec<DataFile>> {
-    super::file_names::list(snapshots, |name| hex_zxid(name.strip_prefix(INSTALLING_PREFIX)?))
+fn markers(disk: &impl Disk, snapshots: &Path) -> io::Result<Vec<DataFile>> {
+    super::file_names::list(disk, snapshots, |name| hex_zxid(name.strip_prefix(INSTALLING_PREFIX)?))
 }
 
 /// Moves files of `dir` into its directory of what was replaced, from which an earlier generation
 /// goes.
-fn move_away(dir: &Path, files: &[PathBuf]) -> io::Result<()> {
+fn move_away(disk: &impl Disk, dir: &Path, files: &[PathBuf]) -> io::Result<()> {
     if files.is_empty() {
         return Ok(());
     }
     let replaced = dir.join(REPLACED_DIR);
-    fs::create_dir_all(&replaced)?;
-    for old in fs::read_dir(&replaced)? {
-        let old = old?.path();
+    disk.create_dirs(&replaced)?;
+    for old in disk.list(&replaced)? {
         let kind = old.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_same_kind = |file: &PathBuf| {
             let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.split('.').next() == kind.split('.').next()
         };
         if files.iter().any(is_same_kind) {
-            fs::remove_file(&old)?;
+            disk.remove(&old)?;
         }
     }
     for file in files {
         let Some(name) = file.file_name() else { continue };
         info!("{} is replaced by the leader's history", file.display());
-        fs::rename(file, replaced.join(name))?;
+        disk.rename(file, &replaced.join(name))?;
     }
-    File::open(&replaced)?.sync_all()?;
-    File::open(dir)?.sync_all()
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    disk.sync_dir(&replaced)?;
+    disk.sync_dir(dir)
 }
 
 #[cfg(test)]

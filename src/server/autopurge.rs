@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use super::config::AutopurgeConfig;
-use crate::persistence::{DataDirs, purge};
+use crate::persistence::{DataDirs, OsDisk, purge};
 
 /// Starts the purge task, if there is to be one: it purges at once and then every interval, until
 /// the process ends.
@@ -32,7 +32,7 @@ pub(super) fn start(config: &AutopurgeConfig, dirs: &DataDirs) -> io::Result<()>
 
 fn run_once(logs: &Path, snapshots: &Path, count: usize) {
     info!("Purge task started.");
-    if let Err(error) = purge(logs, snapshots, count) {
+    if let Err(error) = purge(&OsDisk, logs, snapshots, count) {
         error!("Error occurred while purging: {error}");
     }
     info!("Purge task completed.");

@@ -17,7 +17,7 @@ use super::net::{
 use super::run::{ServerError, restore_options, tree_options};
 use super::storage::{SnapshotOptions, install_snapshot, restore_database};
 use crate::engine::{ElectionEvent, EnsembleOptions, Input, LearnerEvent, MemberOptions};
-use crate::persistence::{DataDirs, EpochFiles, RestoreOptions, truncate};
+use crate::persistence::{DataDirs, EpochFiles, OsDisk, RestoreOptions, truncate};
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{HostPort, Millis, Packet, PacketType, Sid, Zxid};
 use crate::quorum::{
@@ -74,7 +74,7 @@ impl Ensemble {
             files.back_up().map_err(|(path, source)| ServerError::Backup { path, source })?;
         }
         let last_zxid = state.database.read().tree.last_processed();
-        let epochs = EpochFiles::load(dirs.snapshots(), last_zxid)?;
+        let epochs = EpochFiles::load(OsDisk, dirs.snapshots(), last_zxid)?;
         let ticks = |count: i32| Millis::from(config.tick_time_ms) * Millis::from(count);
         let options = LearnerCnxnOptions {
             quorum_addresses: configs.quorum_addresses(my_id),

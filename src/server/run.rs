@@ -27,7 +27,7 @@ use crate::engine::{ContainerOptions, Engine, EngineOptions, Input, RequestThrot
 use crate::op::PrepLimits;
 use crate::persistence::{
     Compression, DataDirError, DataDirs, DataFile, EpochError, FileTxnLog, LogError, LogOptions,
-    RestoreError, RestoreOptions, SnapshotError, TruncateError,
+    OsDisk, RestoreError, RestoreOptions, SnapshotError, TruncateError,
 };
 use crate::processor::{PrepOptions, ServerState, SnapshotPolicy};
 use crate::session::{SessionTracker, first_session_id};
@@ -108,7 +108,8 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
     let config = Arc::new(config);
     let storage = &config.storage;
     let (data_dir, data_log_dir) = (&storage.data_dir, &storage.data_log_dir);
-    let dirs = Arc::new(DataDirs::open(data_dir, data_log_dir, storage.data_dir_autocreate)?);
+    let dirs =
+        Arc::new(DataDirs::open(OsDisk, data_dir, data_log_dir, storage.data_dir_autocreate)?);
     let restored = restore_database(&dirs, restore_options(&config), tree_options(&config))?;
     let registry = Arc::new(Registry::new());
     let are_metrics_kept = config.metrics != MetricsConfig::Null;
@@ -178,7 +179,7 @@ pub fn run(config: ServerConfig) -> Result<(), ServerError> {
         ensemble,
         state: state.clone(),
         mailbox: mailbox.clone(),
-        log: FileTxnLog::new(dirs.logs(), log_options(&config)),
+        log: FileTxnLog::new(OsDisk, dirs.logs(), log_options(&config)),
         take_snapshot: snapshot_taker(state.clone(), snapshots, mailbox.clone()),
         is_stopping: is_stopping.clone(),
         stop_time_max_ms: config.limits.request_throttle.shutdown_timeout_ms.into(),
@@ -213,7 +214,7 @@ fn take_timed_snapshot(
     options: &SnapshotOptions,
 ) -> Result<Option<DataFile>, SnapshotError> {
     let begin = Instant::now();
-    let file = take_snapshot(state, options)?;
+    let file = take_snapshot(&OsDisk, state, options)?;
     state.metrics.snapshottime.record(begin.elapsed().as_millis() as f64);
     Ok(file)
 }

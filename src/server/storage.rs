@@ -11,9 +11,9 @@ use jute::{Acl, StatPersisted};
 use parking_lot::{Mutex, RwLock};
 
 use crate::persistence::{
-    self, Compression, DataDirs, DataFile, LoadedSnapshot, RestoreError, RestoreOptions,
-    RestoreSink, SnapshotDigest, SnapshotError, SnapshotSink, SnapshotTail, SnapshotWriter,
-    parse_leaders_snapshot, restore,
+    self, Compression, DataDirs, DataFile, Disk, LoadedSnapshot, OsDisk, RestoreError,
+    RestoreOptions, RestoreSink, SnapshotDigest, SnapshotError, SnapshotSink, SnapshotTail,
+    SnapshotWriter, parse_leaders_snapshot, restore,
 };
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{SessionId, TxnEntry, Zxid};
@@ -55,7 +55,7 @@ pub struct RestoredDatabase {
 
 /// Restores the database from snapshot and log, or makes the one every server starts with.
 pub fn restore_database(
-    dirs: &DataDirs,
+    dirs: &DataDirs<impl Disk>,
     options: RestoreOptions,
     tree_options: TreeOptions,
 ) -> Result<RestoredDatabase, RestoreError> {
@@ -78,67 +78,102 @@ pub fn restore_database(
 /// Writes a snapshot of the database as it is while reads and writes go on; returns the file, or
 /// nothing if the database was replaced by another meanwhile.
 pub fn take_snapshot(
+    disk: &impl Disk,
     state: &ServerState,
     options: &SnapshotOptions,
 ) -> Result<Option<DataFile>, SnapshotError> {
-    let Some(walked) = walk(&state.database, options)? else { return Ok(None) };
+    let snapshot = SnapshotInProgress::begin(disk, &state.database, options)?;
+    let Some(snapshot) = snapshot.walk(&state.database)? else { return Ok(None) };
     // Either it has its name before the history is replaced, or it gets none.
     let _turn = options.history.lock();
-    walked.finish(&state.database, options)
+    snapshot.finish(&state.database, options)
 }
 
 /// Puts a database that came from the leader in the place of everything on disk, as a snapshot of
 /// its last transaction; durable when it returns. Nothing may be appended to the log meanwhile.
 pub fn install_snapshot(
-    dirs: &DataDirs,
+    dirs: &DataDirs<impl Disk>,
     database: &RwLock<ZkDatabase>,
     options: &SnapshotOptions,
 ) -> Result<DataFile, SnapshotError> {
     let zxid = database.read().tree.last_processed();
     let write = || {
-        let walked = walk(database, options)?.expect(INSTALLED);
-        Ok(walked.finish(database, options)?.expect(INSTALLED))
+        let snapshot = SnapshotInProgress::begin(dirs.disk(), database, options)?;
+        let snapshot = snapshot.walk(database)?.expect(INSTALLED);
+        Ok(snapshot.finish(database, options)?.expect(INSTALLED))
     };
     persistence::install_snapshot(dirs, zxid, write)
 }
 
 const INSTALLED: &str = "whoever installs a database does not replace it";
 
-/// The nodes of a snapshot, written.
-struct Walked {
+/// A snapshot of a database that changes while it is written.
+pub struct SnapshotInProgress<D: Disk = OsDisk> {
     cursor: SnapshotCursor,
-    writer: SnapshotWriter,
+    writer: SnapshotWriter<D>,
+    chunk: Vec<u8>,
 }
 
-/// Writes the nodes; nothing comes of it if the database is replaced by another.
-fn walk(
-    shared: &RwLock<ZkDatabase>,
-    options: &SnapshotOptions,
-) -> Result<Option<Walked>, SnapshotError> {
-    let mut chunk = Vec::new();
-    let mut cursor = {
-        let database = shared.read();
-        let sessions: Vec<_> =
-            database.sessions.iter().map(|(&session, &timeout)| (session, timeout)).collect();
-        SnapshotCursor::start(&database.tree, sessions.into_iter(), &mut chunk)
-    };
-    let fsync = true;
-    let mut writer =
-        SnapshotWriter::create(&options.dir, cursor.zxid(), options.compression, fsync)?;
-    loop {
-        writer.write(&chunk)?;
-        chunk.clear();
-        match cursor.next_chunk(&shared.read().tree, SLOTS_PER_HOLD, &mut chunk) {
-            Ok(true) => {}
-            Ok(false) => return Ok(Some(Walked { cursor, writer })),
-            Err(TreeReplaced) => return Ok(None),
+/// How far a snapshot has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotProgress {
+    /// There is more to write.
+    More,
+    /// All nodes are written.
+    AllNodes,
+    /// Nothing comes of it: the database was replaced by another.
+    Replaced,
+}
+
+impl<D: Disk> SnapshotInProgress<D> {
+    /// Begins one of the database as it is now.
+    pub fn begin(
+        disk: &D,
+        shared: &RwLock<ZkDatabase>,
+        options: &SnapshotOptions,
+    ) -> Result<Self, SnapshotError> {
+        let mut chunk = Vec::new();
+        let cursor = {
+            let database = shared.read();
+            let sessions = database.sessions.iter();
+            let mut sessions: Vec<_> = sessions.map(|(&id, &timeout)| (id, timeout)).collect();
+            sessions.sort_unstable();
+            SnapshotCursor::start(&database.tree, sessions.into_iter(), &mut chunk)
+        };
+        let (zxid, fsync) = (cursor.zxid(), true);
+        let writer = SnapshotWriter::create(disk, &options.dir, zxid, options.compression, fsync)?;
+        Ok(Self { cursor, writer, chunk })
+    }
+
+    /// Looks at so many more slots of the tree, and writes what it finds there.
+    pub fn go_on(
+        &mut self,
+        shared: &RwLock<ZkDatabase>,
+        slots: usize,
+    ) -> Result<SnapshotProgress, SnapshotError> {
+        self.writer.write(&self.chunk)?;
+        self.chunk.clear();
+        Ok(match self.cursor.next_chunk(&shared.read().tree, slots, &mut self.chunk) {
+            Ok(true) => SnapshotProgress::More,
+            Ok(false) => SnapshotProgress::AllNodes,
+            Err(TreeReplaced) => SnapshotProgress::Replaced,
+        })
+    }
+
+    /// Writes all nodes; nothing comes of it if the database is replaced by another.
+    fn walk(mut self, shared: &RwLock<ZkDatabase>) -> Result<Option<Self>, SnapshotError> {
+        loop {
+            match self.go_on(shared, SLOTS_PER_HOLD)? {
+                SnapshotProgress::More => {}
+                SnapshotProgress::AllNodes => return Ok(Some(self)),
+                SnapshotProgress::Replaced => return Ok(None),
+            }
         }
     }
-}
 
-impl Walked {
-    /// Writes what stands behind the nodes, and gives the file its name.
-    fn finish(
+    /// Writes what stands behind the nodes, makes the file durable and gives it its name; nothing
+    /// comes of it if the database was replaced by another.
+    pub fn finish(
         self,
         shared: &RwLock<ZkDatabase>,
         options: &SnapshotOptions,

@@ -7,8 +7,8 @@ use jute::{Acl, StatPersisted};
 
 use super::super::log_batch::tests::push;
 use super::super::{
-    Compression, FileTxnLog, LoadedSnapshot, LogBatch, LogOptions, RestoreOptions, RestoreSink,
-    SnapshotSink, SnapshotTail, SnapshotWriter, put_end_of_nodes, restore,
+    Compression, FileTxnLog, LoadedSnapshot, LogBatch, LogOptions, OsDisk, RestoreOptions,
+    RestoreSink, SnapshotSink, SnapshotTail, SnapshotWriter, put_end_of_nodes, restore,
 };
 use super::*;
 use crate::proto::{SessionId, TxnEntry};
@@ -37,12 +37,13 @@ impl RestoreSink for Told {
 }
 
 fn open(home: &Path) -> DataDirs {
-    DataDirs::open(&home.join("data"), &home.join("logs"), true).unwrap()
+    DataDirs::open(OsDisk, &home.join("data"), &home.join("logs"), true).unwrap()
 }
 
 fn snapshot(dirs: &DataDirs, zxid: i64) -> Result<DataFile, SnapshotError> {
     let mut writer =
-        SnapshotWriter::create(dirs.snapshots(), Zxid(zxid), Compression::None, true).unwrap();
+        SnapshotWriter::create(&OsDisk, dirs.snapshots(), Zxid(zxid), Compression::None, true)
+            .unwrap();
     let mut body = vec![0; 8];
     put_end_of_nodes(&mut body);
     writer.write(&body).unwrap();
@@ -51,7 +52,7 @@ fn snapshot(dirs: &DataDirs, zxid: i64) -> Result<DataFile, SnapshotError> {
 
 fn log(dirs: &DataDirs, zxids: impl Iterator<Item = i64>) {
     let options = LogOptions { prealloc_bytes: 1 << 20, ..LogOptions::default() };
-    let mut writer = FileTxnLog::new(dirs.logs(), options);
+    let mut writer = FileTxnLog::new(OsDisk, dirs.logs(), options);
     let mut batch = LogBatch::new();
     zxids.for_each(|zxid| push(&mut batch, zxid, b"more"));
     writer.append(&batch).unwrap();
@@ -87,7 +88,7 @@ fn a_cut_stopped_anywhere_leaves_a_history_that_can_be_cut_again() {
             history(home.path());
             let steps = steps(&open(home.path()), Zxid(to)).unwrap();
             let all = steps.len();
-            steps.into_iter().take(taken).for_each(|step| step.take().unwrap());
+            steps.into_iter().take(taken).for_each(|step| step.take(&OsDisk).unwrap());
             let found_between = found(home.path());
             let last = *found_between.last().unwrap();
             assert_eq!(found_between, from_to(found_between[0], last), "no hole");
@@ -140,8 +141,8 @@ fn an_installed_snapshot_takes_the_place_of_everything() {
         history(home.path());
         let dirs = open(home.path());
         let file = install_snapshot(&dirs, Zxid(zxid), || snapshot(&dirs, zxid)).unwrap();
-        assert_eq!(list_snapshots(dirs.snapshots()).unwrap(), [file]);
-        assert_eq!(list_logs(dirs.logs()).unwrap(), []);
+        assert_eq!(list_snapshots(&OsDisk, dirs.snapshots()).unwrap(), [file]);
+        assert_eq!(list_logs(&OsDisk, dirs.logs()).unwrap(), []);
         log(&dirs, zxid + 1..=zxid + 2);
         drop(dirs);
         assert_eq!(found(home.path()), from_to(zxid, zxid + 2));
@@ -163,20 +164,20 @@ fn an_installation_that_a_crash_cut_off_is_void_or_finished_at_the_next_start() 
     let home = tempfile::tempdir().unwrap();
     history(home.path());
     let whole = found(home.path());
-    begin_install(open(home.path()).snapshots(), Zxid(15)).unwrap();
+    begin_install(&OsDisk, open(home.path()).snapshots(), Zxid(15)).unwrap();
     assert_eq!(found(home.path()), whole, "the snapshot was not there yet");
-    assert_eq!(markers(open(home.path()).snapshots()).unwrap(), []);
+    assert_eq!(markers(&OsDisk, open(home.path()).snapshots()).unwrap(), []);
 
-    begin_install(open(home.path()).snapshots(), Zxid(15)).unwrap();
+    begin_install(&OsDisk, open(home.path()).snapshots(), Zxid(15)).unwrap();
     fs::write(home.path().join("data/version-2/tmp.snapshot.f"), b"half").unwrap();
     assert_eq!(found(home.path()), whole, "nor was it complete");
 
     let dirs = open(home.path());
-    begin_install(dirs.snapshots(), Zxid(15)).unwrap();
+    begin_install(&OsDisk, dirs.snapshots(), Zxid(15)).unwrap();
     snapshot(&dirs, 15).unwrap();
     // Some of what it replaces is moved already.
-    let first = list_snapshots(dirs.snapshots()).unwrap().remove(0);
-    move_away(dirs.snapshots(), &[first.path]).unwrap();
+    let first = list_snapshots(&OsDisk, dirs.snapshots()).unwrap().remove(0);
+    move_away(&OsDisk, dirs.snapshots(), &[first.path]).unwrap();
     drop(dirs);
     assert_eq!(found(home.path()), [15]);
 }

@@ -20,7 +20,7 @@ use super::error::ConfigError;
 use super::properties::Properties;
 use super::quorum_config::read_members;
 use super::zoo_cfg::{CfgLine, ZooCfg};
-use crate::persistence::write_atomically;
+use crate::persistence::{OsDisk, write_atomically};
 use crate::proto::Sid;
 use crate::quorum::{Configs, QuorumMembers, QuorumVerifier};
 
@@ -43,7 +43,8 @@ impl DynamicConfigFiles {
     /// It cannot be read or written.
     pub fn back_up(&self) -> Result<(), (PathBuf, io::Error)> {
         let backup = self.with_suffix(".bak");
-        let copied = fs::read(&self.zoo_cfg).and_then(|text| write_atomically(&backup, &text));
+        let copied =
+            fs::read(&self.zoo_cfg).and_then(|text| write_atomically(&OsDisk, &backup, &text));
         copied.map_err(|error| (backup, error))
     }
 
@@ -73,7 +74,7 @@ impl DynamicConfigFiles {
         match after.pending() {
             Some(pending) if pending.version() != before.last_seen().version() => {
                 let written =
-                    write_atomically(&self.next(), dynamic_text(pending, true).as_bytes());
+                    write_atomically(&OsDisk, &self.next(), dynamic_text(pending, true).as_bytes());
                 if let Err(error) = written {
                     error!("cannot write {}: {error}", self.next().display());
                 }
@@ -90,13 +91,13 @@ impl DynamicConfigFiles {
 
     fn write_committed(&self, config: &QuorumVerifier, my_id: Sid) -> io::Result<PathBuf> {
         let dynamic = self.with_suffix(&format!(".dynamic.{:x}", config.version()));
-        write_atomically(&dynamic, dynamic_text(config, false).as_bytes())?;
+        write_atomically(&OsDisk, &dynamic, dynamic_text(config, false).as_bytes())?;
         let dynamic = fs::canonicalize(dynamic)?;
         let zoo_cfg = ZooCfg::read(&self.zoo_cfg).map_err(io::Error::other)?;
         let own = config.members().servers.get(&my_id);
         let names_client_port = own.is_some_and(|server| server.client_address.is_some());
         let text = static_text(&zoo_cfg.lines, &dynamic, names_client_port);
-        write_atomically(&self.zoo_cfg, text.as_bytes())?;
+        write_atomically(&OsDisk, &self.zoo_cfg, text.as_bytes())?;
         Ok(dynamic)
     }
 

@@ -18,7 +18,10 @@ use tracing::{info, warn};
 use super::LearnerEvent;
 use super::learner_cnxn_factory::Shared;
 use super::learner_socket::LearnerSocket;
-use crate::persistence::{LogLookup, LogReader, look_up, put_leaders_end, valid_snapshots};
+use crate::persistence::{
+    Disk, DiskFile, LogError, LogLookup, LogReader, OsDisk, look_up, put_leaders_end,
+    valid_snapshots,
+};
 use crate::processor::ServerState;
 use crate::proto::quorum_packet::put_packet;
 use crate::proto::{PacketType, Zxid};
@@ -152,7 +155,7 @@ pub(super) fn find_history(
 ) {
     let tell = found.clone();
     let look = move || {
-        let plan = match look_up(&dirs.logs, last, up_to) {
+        let plan = match look_up(&OsDisk, &dirs.logs, last, up_to) {
             Ok(found) => plan(last, up_to, &found, dirs.log_bytes_max()),
             Err(error) => {
                 warn!("cannot look for a learner's history: {error}");
@@ -179,9 +182,11 @@ impl HistoryDirs {
         if self.snapshot_size_factor < 0.0 {
             return 0;
         }
-        let newest =
-            valid_snapshots(&self.snapshots, 1).ok().and_then(|found| found.into_iter().next());
-        let bytes = newest.and_then(|file| file.path.metadata().ok()).map_or(0, |meta| meta.len());
+        let newest = valid_snapshots(&OsDisk, &self.snapshots, 1)
+            .ok()
+            .and_then(|found| found.into_iter().next());
+        let length = |path: &Path| OsDisk.open(path).and_then(|file| file.length()).ok();
+        let bytes = newest.and_then(|file| length(&file.path)).unwrap_or(0);
         match (bytes as f64 * self.snapshot_size_factor) as u64 {
             0 => u64::MAX,
             limit => limit,
@@ -196,36 +201,60 @@ fn read_history(
     up_to: Zxid,
     send: &mut SendPiece<'_>,
 ) -> Result<(), Stop> {
-    if after >= up_to {
-        return Ok(());
+    let mut history = LearnerHistory::open(&OsDisk, dir, after, up_to).map_err(Stop::Failed)?;
+    while let Some(piece) = history.next_piece(PIECE_BYTES).map_err(Stop::Failed)? {
+        send(piece)?;
     }
-    let failed = |error| Stop::Failed(format!("cannot read the history of a learner: {error}"));
-    let mut reader = LogReader::open(dir, after).map_err(failed)?;
-    let (mut piece, mut last) = (BytesMut::new(), after);
-    while last < up_to {
-        let Some(record) = reader.next_record().map_err(failed)? else { break };
-        let zxid = record.zxid();
-        if zxid <= last {
-            // The learner has it, or the log repeats it.
-            continue;
-        }
-        if zxid > up_to {
-            break;
-        }
-        if !zxid.may_follow(last) {
-            return Err(Stop::Failed(format!("0x{zxid} follows 0x{last} in the log: a hole")));
-        }
-        put_packet(PacketType::Proposal, zxid, Some(record.raw), &mut piece);
-        put_packet(PacketType::Commit, zxid, None, &mut piece);
-        last = zxid;
-        if piece.len() >= PIECE_BYTES {
-            send(piece.split().freeze())?;
-        }
+    Ok(())
+}
+
+/// The transactions in (`last`, `up_to`] of the log on disk, each with its commit.
+#[derive(Debug)]
+pub struct LearnerHistory<D: Disk = OsDisk> {
+    reader: LogReader<D>,
+    last: Zxid,
+    up_to: Zxid,
+}
+
+impl<D: Disk> LearnerHistory<D> {
+    /// Those in (`after`, `up_to`] of the logs in `dir`.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn open(disk: &D, dir: &Path, after: Zxid, up_to: Zxid) -> Result<Self, String> {
+        let reader = LogReader::open(disk, dir, after).map_err(unreadable)?;
+        Ok(Self { reader, last: after, up_to })
     }
-    if last != up_to {
-        return Err(Stop::Failed(format!("the log ends at 0x{last} and not at 0x{up_to}")));
+
+    /// The next packets, of no many more bytes than `bytes`; `None` behind the last one.
+    ///
+    /// # Errors
+    /// The log cannot be read, has a hole, or ends too early.
+    pub fn next_piece(&mut self, bytes: usize) -> Result<Option<Bytes>, String> {
+        let mut piece = BytesMut::new();
+        while self.last < self.up_to && piece.len() < bytes {
+            let record = self.reader.next_record().map_err(unreadable)?;
+            let Some(record) = record.filter(|record| record.zxid() <= self.up_to) else {
+                return Err(format!("the log ends at 0x{}, not at 0x{}", self.last, self.up_to));
+            };
+            let zxid = record.zxid();
+            if zxid <= self.last {
+                // The learner has it, or the log repeats it.
+                continue;
+            }
+            if !zxid.may_follow(self.last) {
+                return Err(format!("0x{zxid} follows 0x{} in the log: a hole", self.last));
+            }
+            put_packet(PacketType::Proposal, zxid, Some(record.raw), &mut piece);
+            put_packet(PacketType::Commit, zxid, None, &mut piece);
+            self.last = zxid;
+        }
+        Ok((!piece.is_empty()).then(|| piece.freeze()))
     }
-    send(piece.freeze())
+}
+
+fn unreadable(error: LogError) -> String {
+    format!("cannot read the history of a learner: {error}")
 }
 
 /// Runs `produce` on a thread of its own; it is given the function that sends a piece.
@@ -388,7 +417,7 @@ mod tests {
                     prealloc_bytes: 1 << 20,
                     ..Default::default()
                 };
-                let mut writer = crate::persistence::FileTxnLog::new(dir.path(), options);
+                let mut writer = crate::persistence::FileTxnLog::new(OsDisk, dir.path(), options);
                 writer.append(&batch).unwrap();
                 writer.flush().unwrap();
             }
@@ -399,7 +428,7 @@ mod tests {
             learner.extend((1..=counter).map(|counter| zxid(epoch, counter)));
             let last = learner.last().copied().unwrap_or(Zxid(0));
             prop_assume!(last < up_to);
-            let found = look_up(dir.path(), last, up_to).unwrap();
+            let found = look_up(&OsDisk, dir.path(), last, up_to).unwrap();
             let after = match plan(last, up_to, &found, u64::MAX) {
                 Ok(HistoryPlan::Diff) => last,
                 Ok(HistoryPlan::Trunc(to)) => {

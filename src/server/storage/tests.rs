@@ -186,9 +186,14 @@ fn a_snapshot_is_dropped_if_the_database_is_replaced_meanwhile() {
         history: Arc::default(),
     };
     let shared = RwLock::new(database);
-    let walked = walk(&shared, &options).unwrap().expect("the same tree");
+    let begin = || SnapshotInProgress::begin(&OsDisk, &shared, &options).unwrap();
+    let written = begin().walk(&shared).unwrap().expect("the same tree");
+    let mut half = begin();
+    assert_eq!(half.go_on(&shared, 1).unwrap(), SnapshotProgress::More);
     *shared.write() = fresh();
-    assert!(walked.finish(&shared, &options).unwrap().is_none());
+    assert_eq!(half.go_on(&shared, 1).unwrap(), SnapshotProgress::Replaced);
+    drop(half);
+    assert!(written.finish(&shared, &options).unwrap().is_none());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left of it");
 }
 

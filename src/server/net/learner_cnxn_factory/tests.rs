@@ -11,7 +11,7 @@ use jute::{Acl, CreateTxn, Field, Id, LearnerInfo, TxnHeader};
 
 use super::{LearnerCnxnFactory, LearnerCnxnOptions, LearnerEvent};
 use crate::auth::{AuthOptions, ProviderRegistry};
-use crate::persistence::{FileTxnLog, LogBatch, LogOptions};
+use crate::persistence::{FileTxnLog, LogBatch, LogOptions, OsDisk};
 use crate::processor::{ServerState, ZkDatabase};
 use crate::proto::{Packet, PacketType, SessionId, TxnEntry, Zxid};
 use crate::quorum::{HistoryPlan, HostPort, LearnerCnxn, LearnerCnxnId, OUTBOX_BYTES_MAX};
@@ -413,7 +413,7 @@ fn a_snapshot_that_is_cut_off_is_no_snapshot() {
 
 fn log(dir: &std::path::Path, zxids: impl Iterator<Item = i64>) {
     let options = LogOptions { prealloc_bytes: 1 << 20, ..LogOptions::default() };
-    let mut writer = FileTxnLog::new(dir, options);
+    let mut writer = FileTxnLog::new(OsDisk, dir, options);
     let mut batch = LogBatch::new();
     for zxid in zxids {
         batch.push(|out| out.extend(create(zxid, "/a", &[zxid as u8; 500])));
