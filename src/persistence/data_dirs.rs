@@ -78,6 +78,11 @@ impl<D: Disk> DataDirs<D> {
             refuse(&disk, &logs, "snapshot", "snapshot.")?;
             refuse(&disk, &snapshots, "log", "log.")?;
         }
+        // The process before may have died between a change of names and its flush: what is read
+        // now must not be otherwise after the next loss of power.
+        for dir in [&snapshots, &logs] {
+            disk.sync_dir(dir).map_err(io_error("flush", dir))?;
+        }
         for path in files_named(&disk, &snapshots, &format!("{TEMPORARY_PREFIX}snapshot."))? {
             info!("deleting {}, a snapshot that was cut off", path.display());
             disk.remove(&path).map_err(io_error("clean up", &snapshots))?;

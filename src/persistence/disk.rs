@@ -160,6 +160,9 @@ pub trait DiskFile: Debug {
 pub trait DiskWindow: Debug {
     /// Stores bytes at this offset of the window.
     fn store(&mut self, at: usize, bytes: &[u8]);
+
+    /// Stores a word, at once: no process is killed between two bytes of it.
+    fn store_word(&mut self, at: usize, word: [u8; 8]);
 }
 
 /// Reads a file from front to back.

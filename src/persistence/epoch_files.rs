@@ -66,17 +66,22 @@ pub struct EpochFiles<D: Disk = OsDisk> {
 
 impl<D: Disk> EpochFiles<D> {
     /// Reads the epochs from the snapshot directory `dir` and holds them against the last zxid of
-    /// the data. Files that are missing are created with the zxid's epoch; a `currentEpoch` that a
-    /// crash left under its temporary name is taken up if the data is ahead of the old one. Without
-    /// one, data that is ahead is fine if its epoch was accepted: a server that synchronises has
-    /// the new history before it has the new epoch.
+    /// the data. Files that are missing are created with the zxid's epoch. A `currentEpoch` that a
+    /// crash left under its temporary name is taken up if the data is ahead of the old one and not
+    /// of the new, which a crash may have cut off as well. Without one, data that is ahead is fine
+    /// if its epoch was accepted: a server that synchronises has the new history before it has the
+    /// new epoch.
     pub fn load(disk: D, dir: &Path, last_zxid: Zxid) -> Result<Self, EpochError> {
         let (current_path, accepted_path) = (dir.join("currentEpoch"), dir.join("acceptedEpoch"));
         let epoch_of_zxid = last_zxid.epoch();
         let mut current = read_or_create(&disk, &current_path, epoch_of_zxid)?;
         if epoch_of_zxid > current {
             let temporary = temporary_of(&current_path);
-            if let Some(newer) = read(&disk, &temporary)? {
+            let waiting = match read(&disk, &temporary) {
+                Err(EpochError::NotANumber { .. }) => None,
+                read => read?.filter(|epoch| *epoch >= epoch_of_zxid),
+            };
+            if let Some(newer) = waiting {
                 info!("{} found: the current epoch is {newer}", temporary.display());
                 write(&disk, &current_path, newer)?;
                 current = newer;
@@ -208,6 +213,18 @@ mod tests {
         let epochs = EpochFiles::load(OsDisk, dir.path(), IN_EPOCH_5).unwrap();
         assert_eq!((epochs.current(), epochs.accepted()), (4, 5));
         assert_eq!(fs::read(dir.path().join("currentEpoch")).unwrap(), b"4");
+    }
+
+    #[test]
+    fn a_new_epoch_that_was_cut_off_while_it_was_written_is_none() {
+        for cut_off in ["", "1", "x"] {
+            let dir = tempfile::tempdir().unwrap();
+            let files =
+                [("currentEpoch", "11"), ("acceptedEpoch", "12"), ("currentEpoch.tmp", cut_off)];
+            files.iter().for_each(|(name, text)| fs::write(dir.path().join(name), text).unwrap());
+            let epochs = EpochFiles::load(OsDisk, dir.path(), Zxid(12 << 32)).unwrap();
+            assert_eq!((epochs.current(), epochs.accepted()), (11, 12), "{cut_off:?}");
+        }
     }
 
     #[test]

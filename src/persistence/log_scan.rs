@@ -7,9 +7,10 @@
 //!   write, which was never acknowledged;
 //! * zeros where the head of a record should be, within the last [`UNFLUSHED_BYTES_MAX`], valid
 //!   records behind it: a process killed while it stored a batch, whose first head it stores last;
-//! * a page of zeros within the last [`UNFLUSHED_BYTES_MAX`], valid records behind it: a power
-//!   failure after some pages of the last batch reached the disk before others. A page that never
+//! * a sector of zeros within the last [`UNFLUSHED_BYTES_MAX`], valid records behind it: a power
+//!   failure after some sectors of the last batch reached the disk before others. One that never
 //!   arrived reads as the zeros it was initialised with; rot does not look like that;
+//! * the same for the part of a head that lies in a sector which arrived without it;
 //! * anything else with a valid record behind it: damage. Apache goes on with the next file in most
 //!   of these cases, and so loses what follows without a word.
 
@@ -30,7 +31,11 @@ pub(super) const LOG_HEADER: [u8; LOG_HEADER_BYTES] =
 /// No flush is of more than this: what lies further back was flushed and acknowledged.
 pub(super) const UNFLUSHED_BYTES_MAX: usize = 8 << 20;
 
-/// The unit in which a file reaches the disk.
+/// The unit in which a file reaches the disk: a page, but a disk may lose power between two of its
+/// sectors.
+const SECTOR_BYTES: usize = 512;
+
+/// Bytes of padding looked at together.
 const PAGE_BYTES: usize = 4096;
 
 /// How far behind a bad record a valid one is looked for.
@@ -120,7 +125,7 @@ impl<'a> LogScan<'a> {
     }
 
     /// A scan that goes on at `position`, where a record begins.
-    pub(super) fn from(bytes: &'a [u8], position: usize) -> Self {
+    pub fn from(bytes: &'a [u8], position: usize) -> Self {
         Self { bytes, position }
     }
 
@@ -150,10 +155,11 @@ impl<'a> LogScan<'a> {
         let Some(next_valid) = find_record(data, offset + 1) else {
             return torn;
         };
-        // A batch whose head was never stored, or a page of one that never reached the disk.
+        // A batch whose head was never stored, or a sector of one that never reached the disk.
         let no_head = self.bytes[offset..].starts_with(&[0; FRAME_HEAD_BYTES]);
-        let lost_page = has_zero_page(&self.bytes[..next_valid], offset);
-        if (no_head || lost_page) && data_end - offset <= UNFLUSHED_BYTES_MAX {
+        let before = &self.bytes[..next_valid];
+        let is_torn = no_head || has_zero_sector(before, offset) || has_torn_head(before, offset);
+        if is_torn && data_end - offset <= UNFLUSHED_BYTES_MAX {
             return torn;
         }
         Tail::Damaged { offset, next_valid, stop }
@@ -233,12 +239,32 @@ fn find_record(bytes: &[u8], start: usize) -> Option<usize> {
     None
 }
 
-/// Whether `bytes[from..]` has nothing but zeros in some page of the file: in a whole one, or in
+/// Whether `bytes[from..]` has nothing but zeros in some sector of the file: in a whole one, or in
 /// what it covers of its first, if that is more than the zeros every checksum begins with.
-fn has_zero_page(bytes: &[u8], from: usize) -> bool {
-    let first_page_end = bytes.len().min((from / PAGE_BYTES + 1) * PAGE_BYTES);
-    let (first, whole) = (&bytes[from..first_page_end], &bytes[first_page_end..]);
-    first.len() > 4 && is_zero(first) || whole.chunks_exact(PAGE_BYTES).any(is_zero)
+fn has_zero_sector(bytes: &[u8], from: usize) -> bool {
+    let first_end = bytes.len().min((from / SECTOR_BYTES + 1) * SECTOR_BYTES);
+    let (first, whole) = (&bytes[from..first_end], &bytes[first_end..]);
+    first.len() > 4 && is_zero(first) || whole.chunks_exact(SECTOR_BYTES).any(is_zero)
+}
+
+/// Whether `bytes[from..]` is one whole record but for its head, which two sectors share, and which
+/// has zeros in one of them.
+fn has_torn_head(bytes: &[u8], from: usize) -> bool {
+    let in_first = SECTOR_BYTES - from % SECTOR_BYTES;
+    let Some((found, [entry @ .., END_OF_RECORD])) =
+        bytes[from..].split_at_checked(FRAME_HEAD_BYTES)
+    else {
+        return false;
+    };
+    if in_first >= FRAME_HEAD_BYTES {
+        return false;
+    }
+    let mut head = [0; FRAME_HEAD_BYTES];
+    BigEndian::write_i64(&mut head, adler32(entry));
+    BigEndian::write_i32(&mut head[8..], entry.len() as i32);
+    let (first, second) = found.split_at(in_first);
+    let (head_first, head_second) = head.split_at(in_first);
+    first == head_first && is_zero(second) || is_zero(first) && second == head_second
 }
 
 /// The length of `bytes` without the zeros at its end.
@@ -340,6 +366,41 @@ mod tests {
         long[4096..8192].fill(0);
         let (_, tail) = scan(&long);
         assert!(matches!(tail, Tail::Damaged { .. }), "{tail:?}");
+    }
+
+    #[test]
+    fn a_sector_that_never_arrived_tears_the_last_batch() {
+        let (bytes, offsets) = file(&[300; 30], 5000);
+        for sector in 1..offsets[29] / SECTOR_BYTES {
+            let mut bad = bytes.clone();
+            bad[sector * SECTOR_BYTES..][..SECTOR_BYTES].fill(0);
+            let (_, tail) = scan(&bad);
+            assert!(matches!(tail, Tail::Torn { .. }), "sector {sector}: {tail:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_of_which_one_sector_lacks_its_part_is_torn() {
+        let mut heads = 0;
+        for first in 300..600 {
+            let (bytes, offsets) = file(&[first, 1000, 20], 5000);
+            let (head, border) = (offsets[1], offsets[1].next_multiple_of(SECTOR_BYTES));
+            if border == head || border >= head + FRAME_HEAD_BYTES {
+                continue;
+            }
+            for part in [head..border, border..head + FRAME_HEAD_BYTES] {
+                let mut bad = bytes.clone();
+                if is_zero(&bad[part.clone()]) {
+                    continue;
+                }
+                bad[part.clone()].fill(0);
+                let (count, tail) = scan(&bad);
+                assert_eq!(count, 1, "{first}");
+                assert!(matches!(tail, Tail::Torn { .. }), "{first}, {part:?}: {tail:?}");
+                heads += 1;
+            }
+        }
+        assert!(heads > 10, "{heads}");
     }
 
     proptest! {

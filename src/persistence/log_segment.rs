@@ -130,7 +130,8 @@ impl<F: DiskFile> LogSegment<F> {
 
     /// Stores a batch, for which space is reserved. The head of its first frame goes last: until
     /// then the log ends where the batch begins, however much of it a process that is killed has
-    /// stored, and in whatever order.
+    /// stored, and in whatever order. The head begins with four zeros, the upper half of the
+    /// checksum, so that what is left of it is one word.
     pub(super) fn append(&mut self, batch: &[u8]) -> Result<(), LogError> {
         let start = self.position;
         assert!(start + batch.len() as u64 <= self.reserved, "space is reserved first");
@@ -151,15 +152,20 @@ impl<F: DiskFile> LogSegment<F> {
         }
         // Stores before this line stay before those behind it.
         compiler_fence(Ordering::SeqCst);
-        let window = self.window.as_mut().filter(|_| !head.is_empty());
-        let Some(window) = window else { return Ok(()) };
-        match start.checked_sub(self.window_start) {
+        let (Some(window), Some(&word)) = (&mut self.window, head.last_chunk()) else {
+            return Ok(());
+        };
+        let word_at = start + (head.len() - word.len()) as u64;
+        match word_at.checked_sub(self.window_start) {
             Some(at) => {
-                window.store(at as usize, head);
+                window.store_word(at as usize, word);
                 Ok(())
             }
             // It began in a window that is no longer mapped; file and map are one.
-            None => self.file.write_all_at(head, start).map_err(LogError::io("write", &self.path)),
+            None => {
+                let written = self.file.write_all_at(&word, word_at);
+                written.map_err(LogError::io("write", &self.path))
+            }
         }
     }
 

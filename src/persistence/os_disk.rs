@@ -190,4 +190,8 @@ impl DiskWindow for MmapMut {
     fn store(&mut self, at: usize, bytes: &[u8]) {
         self[at..at + bytes.len()].copy_from_slice(bytes);
     }
+
+    fn store_word(&mut self, at: usize, word: [u8; 8]) {
+        self[at..at + 8].copy_from_slice(&word);
+    }
 }
