@@ -11,14 +11,14 @@
 //!                            oracle: reference history, invariants/, linearizability/
 //! ```
 //!
-//! Real is everything from `gamekeeper::engine` down, the bytes of all protocols, the framing of
-//! the log's batches and the snapshots of the tree. Simulated is the shell: what `server::driver`,
-//! `server::ensemble` and `server::net` do is done by [`world`], in the same order; the files of
-//! `persistence` are modelled by [`disk`].
+//! Real is everything from `gamekeeper::engine` down, the bytes of all protocols, and persistence:
+//! logs, snapshots and epoch files, on a disk in memory ([`sim_disk`]). Simulated is the shell:
+//! what `server::driver`, `server::ensemble` and `server::net` do is done by [`world`], in the same
+//! order.
 
 pub mod client;
 pub mod database;
-pub mod disk;
+pub mod history;
 pub mod invariants;
 pub mod linearizability;
 pub mod oracle;
@@ -26,6 +26,7 @@ pub mod plan;
 pub mod queue;
 pub mod reference;
 pub mod run;
+pub mod sim_disk;
 pub mod trace;
 pub mod violation;
 pub mod world;

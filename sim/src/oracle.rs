@@ -137,7 +137,7 @@ impl Oracle {
         index: usize,
         (before, _): (ServerMode, Zxid),
         (mode, last): (ServerMode, Zxid),
-        servers: &[Server],
+        servers: &mut [Server],
     ) -> Verdict {
         let server = &servers[index];
         let process = server.process.as_ref().expect("it was seen");
@@ -151,35 +151,37 @@ impl Oracle {
             return Ok(());
         }
         if mode == ServerMode::Leader && before != mode {
-            let epoch = server.disk.epochs().1;
+            let epoch = server.history.current_epoch;
             self.leaders.established(index, epoch)?;
             self.bases.established(epoch, last, &self.reference)?;
             self.newest_epoch = self.newest_epoch.max(epoch);
         }
         let known = self.reference.last();
-        let history = server.disk.history();
+        let history = server.history.records();
         let start = history.partition_point(|record| record.zxid <= known);
-        for record in &history[start..] {
-            if record.zxid > known && record.zxid <= last {
-                self.deliver(index, record.zxid, &record.entry, servers)?;
-            }
+        let end = history.partition_point(|record| record.zxid <= last);
+        let new = history[start..end.max(start)].to_vec();
+        for record in new {
+            self.deliver(index, record.zxid, &record.entry, servers)?;
         }
+        let server = &servers[index];
         prefix_consistency::check(index, last, &self.reference)?;
         // What was applied last may have ended the role.
         let next = if has_ended { Zxid(-1) } else { last };
         let compared = std::mem::replace(&mut self.compared[index], next);
-        agreement::check(index, server.disk.history(), compared, last, &self.reference)?;
+        agreement::check(index, server.history.records(), compared, last, &self.reference)?;
+        let process = server.process.as_ref().expect("it was seen");
         let database = process.state.database.read();
         digests::check(index, &database, &self.reference)
     }
 
     /// A transaction is delivered for the first time.
-    fn deliver(&mut self, by: usize, zxid: Zxid, bytes: &Bytes, servers: &[Server]) -> Verdict {
+    fn deliver(&mut self, by: usize, zxid: Zxid, bytes: &Bytes, servers: &mut [Server]) -> Verdict {
         global_primary_order::check(by, self.reference.last(), zxid)?;
         total_order::check(by, self.reference.last(), zxid)?;
         self.broadcasts.delivered(by, zxid, bytes)?;
         self.bases.delivered(zxid, &self.reference)?;
-        durability::a_quorum_has(by, zxid, bytes, &servers[..self.voters])?;
+        durability::a_quorum_has(by, zxid, bytes, &mut servers[..self.voters])?;
         let entry = TxnEntry::decode(bytes)
             .map_err(|error| Violation::new("wire", format!("0x{zxid}: {error}")))?;
         ephemerals::before(&entry, self.reference.database())?;

@@ -50,6 +50,8 @@ pub struct Plan {
     pub history_bytes_max: u64,
     /// How batches are gathered: `flushDelay`, in milliseconds.
     pub flush_delay_ms: Millis,
+    /// Bytes of a log file beyond which the next one begins.
+    pub log_bytes_max: Option<u64>,
     /// Applied proposals that a leader keeps in memory.
     pub commit_log_count: usize,
 }
@@ -72,8 +74,9 @@ impl Plan {
             delay: [MS / 2, 5 * MS, 50 * MS][random.usize(..3)],
             flush: [MS / 2, 3 * MS, 20 * MS][random.usize(..3)],
             snap_count: [12, 60, 400][random.usize(..3)],
-            history_bytes_max: [0, 4_000, u64::MAX][random.usize(..3)],
+            history_bytes_max: [0, 1 << 20, u64::MAX][random.usize(..3)],
             flush_delay_ms: [0, 0, 4][random.usize(..3)],
+            log_bytes_max: [None, None, Some(3_000)][random.usize(..3)],
             commit_log_count: [4, 50, 500][random.usize(..3)],
         }
     }

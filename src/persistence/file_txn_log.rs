@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::log_segment::LogSegment;
 use super::{Disk, LogBatch, LogError, LogReader, OsDisk, list_logs, log_name};
+use crate::mutation::{self, Mutation};
 use crate::proto::Zxid;
 
 /// How the log is written.
@@ -87,7 +88,10 @@ impl<D: Disk> FileTxnLog<D> {
         if first <= self.last_zxid {
             warn!("appending zxid 0x{first}, not above the last one, 0x{}", self.last_zxid);
         }
-        self.guarded(|log| log.write(first, batch.bytes()))?;
+        let written = self.guarded(|log| log.write(first, batch.bytes()));
+        if !mutation::is_on(Mutation::GoOnAfterFullDisk) {
+            written?;
+        }
         self.last_zxid = self.last_zxid.max(last);
         Ok(())
     }
@@ -109,7 +113,10 @@ impl<D: Disk> FileTxnLog<D> {
     /// Makes everything appended durable. Returns how long the disk took, for `fsynctime`; nothing
     /// if there was nothing to flush or `forceSync` is off.
     pub fn flush(&mut self) -> Result<Option<Duration>, LogError> {
-        let elapsed = self.guarded(Self::sync)?;
+        let elapsed = match self.guarded(Self::sync) {
+            Err(_) if mutation::is_on(Mutation::GoOnAfterFullDisk) => None,
+            flushed => flushed?,
+        };
         let limit = self.options.size_limit_bytes;
         if limit.is_some_and(|limit| self.current_size() > limit) {
             debug!("the log file is over its size limit: {} bytes", self.current_size());

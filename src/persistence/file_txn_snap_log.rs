@@ -23,6 +23,7 @@ use super::{
     DataDirError, DataDirs, Disk, LoadedSnapshot, LogError, LogReader, SnapshotError, SnapshotSink,
     last_logged_zxid, load_newest_snapshot,
 };
+use crate::mutation::{self, Mutation};
 use crate::proto::{TxnEntry, Zxid};
 
 /// Takes a database as it is brought back.
@@ -125,7 +126,10 @@ pub fn restore(
         txns_load_time: Duration::ZERO,
     };
     if let Some(snapshot) = &restored.snapshot {
-        restored.zxid = snapshot.file.zxid;
+        restored.zxid = match snapshot.tail.last_processed {
+            Some(end) if mutation::is_on(Mutation::SnapshotOfItsEnd) => end,
+            _ => snapshot.file.zxid,
+        };
         sink.snapshot_loaded(snapshot);
     } else if last_logged_zxid(dirs.disk(), dirs.logs())?.is_none() {
         if initialize || options.db_autocreate {

@@ -18,7 +18,6 @@ use thiserror::Error;
 
 use super::data_tree::DataTree;
 use super::node_store::{Node, NodeIdx};
-use crate::mutation::{self, Mutation};
 use crate::proto::{SessionId, Zxid};
 
 /// The tree that is walked has given way to another, such as a leader's snapshot.
@@ -109,9 +108,6 @@ impl SnapshotCursor {
         if end == tree.nodes.slots() {
             Ustring::from("/").write(out);
             self.is_done = true;
-            if mutation::is_on(Mutation::SnapshotOfItsEnd) {
-                self.start = tree.last_processed;
-            }
         }
         Ok(true)
     }

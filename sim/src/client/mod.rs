@@ -215,7 +215,7 @@ impl World {
             self.oracle.asked(session, xid, &request, now);
         }
         let client = &mut self.clients[index];
-        let epoch = self.servers[client.server].disk.epochs().1;
+        let epoch = self.servers[client.server].history.current_epoch;
         client.asked.push_back(Asked { xid, request, at: now, synced_at, epoch });
         self.send_of_client(link, frame);
     }

@@ -4,7 +4,7 @@
 
 use gamekeeper::proto::Zxid;
 
-use crate::disk::Record;
+use crate::history::Record;
 use crate::reference::Reference;
 use crate::violation::{Verdict, Violation, require};
 

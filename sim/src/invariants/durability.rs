@@ -3,15 +3,20 @@
 //! are stable", the ZooKeeper paper); and in the end each acknowledged write is in the history, as
 //! what was asked for.
 
+use std::path::Path;
+
 use gamekeeper::proto::Zxid;
 
 use crate::oracle::Oracle;
 use crate::violation::{Verdict, Violation, require};
-use crate::world::Server;
+use crate::world::{FILES_DIR, Server};
 
 /// A transaction is delivered: a quorum of the voters must have it on disk.
-pub fn a_quorum_has(by: usize, zxid: Zxid, entry: &[u8], voters: &[Server]) -> Verdict {
-    let have = voters.iter().filter(|server| server.disk.holds_durably(zxid, entry)).count();
+pub fn a_quorum_has(by: usize, zxid: Zxid, entry: &[u8], voters: &mut [Server]) -> Verdict {
+    let has = |Server { history, disk, .. }: &mut Server| {
+        history.holds_durably(disk, Path::new(FILES_DIR), zxid, entry)
+    };
+    let have = voters.iter_mut().map(has).filter(|has| *has).count();
     require(have * 2 > voters.len(), "durability", || {
         format!("server {by} delivers 0x{zxid}, which {have} of {} voters have", voters.len())
     })

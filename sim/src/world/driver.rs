@@ -8,18 +8,14 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use gamekeeper::auth::{AuthOptions, ProviderRegistry};
 use gamekeeper::engine::{Effect, Engine, EnsembleOptions, Input};
-use gamekeeper::mutation::{self, Mutation};
 use gamekeeper::processor::{ServerMode, ServerState};
 use gamekeeper::proto::{Millis, Packet, PacketType, Sid};
 use gamekeeper::quorum::{Configs, LearnerCnxn, QuorumEffect, ReconfigRules};
 
 use super::World;
-use super::process::{AfterDisk, Connecting, Process};
-use crate::database;
-use crate::disk::{DiskError, Pending};
+use super::process::{Connecting, DiskWork, Process};
 use crate::plan::{FRAME_BYTES_MAX, INIT_LIMIT_MS, SYNC_LIMIT_MS};
 use crate::queue::{Event, MS, ProcessId, SECOND, Time};
-use crate::violation::Violation;
 
 /// Longest time the loop sleeps, in milliseconds, as in the driver of the server.
 const SLEEP_MS_MAX: Millis = 500;
@@ -30,6 +26,17 @@ const RETIRING_SLEEP_MS_MAX: Millis = 5;
 /// How long a process takes to look into its mailbox.
 const WAKE: Time = 30;
 
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProcessEnd {
+    /// By itself.
+    Exit,
+    /// Amid whatever it does.
+    Kill,
+    /// With the power of its server.
+    PowerLoss,
+}
+
 impl World {
     /// Starts a server's process: it restores its database and looks for a leader.
     pub(super) fn start(&mut self, index: usize) {
@@ -39,28 +46,13 @@ impl World {
         assert!(server.process.is_none(), "one process at a time");
         server.starts = false;
         server.lives += 1;
-        server.disk.read_at_start();
-        let database = match database::restore(&server.disk) {
-            Ok(database) => database,
-            Err(reason) => {
-                let text = format!("server {index} cannot read what it wrote: {reason}");
-                return self.judge(Err(Violation::new("restart", text)));
-            }
+        let (database, files) = match self.open_files(index) {
+            Ok(opened) => opened,
+            Err(error) => return self.cannot_start(index, &error),
         };
         let last = database.tree.last_processed();
-        let (accepted_epoch, current_epoch) = server.disk.epochs();
-        if !server.disk.are_epochs_sound(last) {
-            let text = format!(
-                "server {index} refuses to start: it has accepted epoch {accepted_epoch}, taken \
-                 part in {current_epoch}, and its last transaction is 0x{last}"
-            );
-            return self.judge(Err(Violation::new("restart", text)));
-        }
-        if server.disk.snapshots().is_empty() {
-            let (zxid, file) = database::snapshot(&database);
-            // A disk that fails already will say so again.
-            let _ = server.disk.add_snapshot(zxid, file);
-        }
+        let (accepted_epoch, current_epoch) = (files.epochs.accepted(), files.epochs.current());
+        let server = &mut self.servers[index];
         let auth = ProviderRegistry::new(AuthOptions::default());
         let state = Arc::new(ServerState::new(database, auth, FRAME_BYTES_MAX));
         let ensemble = EnsembleOptions {
@@ -78,7 +70,7 @@ impl World {
         let mut effects = Vec::new();
         let clock = server.clock(now);
         let engine = Engine::member(state.clone(), ensemble, options, clock, &mut effects);
-        server.process = Some(Process::new(id, engine, state, effects, now));
+        server.process = Some(Process::new(id, engine, state, files, effects, now));
         self.note(format_args!(
             "server {index} starts with 0x{last}, epochs {accepted_epoch} and {current_epoch}"
         ));
@@ -130,56 +122,19 @@ impl World {
         if process.paused_until > now {
             return self.wake(id, 0);
         }
-        if process.after_disk.is_none() {
+        if process.disk_work.is_none() {
             process.has_rested = false;
             self.go_on(id);
         }
     }
 
-    /// What a process wrote is durable.
-    pub(super) fn on_disk_done(&mut self, id: ProcessId) {
-        if self.is_put_off(id, Event::DiskDone(id)) {
-            return;
-        }
-        let now = self.queue.now();
-        let Some(process) = self.process(id) else { return };
-        let after = process.after_disk.take().expect("it waits for the disk");
-        let server = &mut self.servers[id.server];
-        if let Some(error) = server.disk.error
-            && !mutation::is_on(Mutation::GoOnAfterFullDisk)
-        {
-            return self.fail(id, error);
-        }
-        if server.disk.is_writing() {
-            server.disk.finish();
-        }
-        let clock = server.clock(now);
-        let process = server.process.as_mut().expect("it was just there");
-        match after {
-            AfterDisk::Flushed(zxid) => {
-                process.engine.step(clock, Input::Flushed(zxid), &mut process.more);
-            }
-            AfterDisk::Nothing => {}
-            AfterDisk::Reload => match database::restore(&server.disk) {
-                Ok(restored) => *process.state.database.write() = restored,
-                Err(reason) => {
-                    let text = format!("server {} cannot read what it cut: {reason}", id.server);
-                    return self.judge(Err(Violation::new("restart", text)));
-                }
-            },
-            AfterDisk::Serve(database) => *process.state.database.write() = *database,
-        }
-        self.observe(id);
-        self.go_on(id);
-    }
-
     /// The loop of the driver, until there is nothing to do or the disk is waited for.
-    fn go_on(&mut self, id: ProcessId) {
+    pub(super) fn go_on(&mut self, id: ProcessId) {
         let now = self.queue.now();
         loop {
             let clock = self.servers[id.server].clock(now);
             let Some(process) = self.process(id) else { return };
-            if process.after_disk.is_some() {
+            if process.disk_work.is_some() {
                 return;
             }
             if let Some(effect) = process.effects.pop_front() {
@@ -198,6 +153,7 @@ impl World {
                     std::mem::swap(&mut process.inputs, &mut process.mailbox);
                 }
             } else if process.is_retiring && process.engine.may_stop() {
+                let _ = process.files.log.flush();
                 return self.end_process(id);
             } else {
                 let longest =
@@ -223,29 +179,19 @@ impl World {
                         return self.judge(verdict);
                     }
                 }
-                if let Err(error) = server.disk.append(&batch)
-                    && !mutation::is_on(Mutation::GoOnAfterFullDisk)
-                {
-                    return self.fail(id, error);
-                }
+                server.history.append(&batch);
                 let zxid = batch.last_zxid().expect("a batch holds something");
-                self.write(id, Pending::Flush, AfterDisk::Flushed(zxid));
+                let process = server.process.as_mut().expect("it carries out its effects");
+                match process.files.log.append(&batch) {
+                    Ok(()) => self.begin_disk_work(id, DiskWork::Flush(zxid)),
+                    Err(error) => self.fail(id, &error),
+                }
             }
             Effect::TruncateLog { to, reload } => {
-                if !self.servers[id.server].disk.can_truncate(to) {
-                    return self.cannot_truncate(id, to);
-                }
-                self.note(format_args!("server {} cuts its log at 0x{to}", id.server));
-                let after = if reload { AfterDisk::Reload } else { AfterDisk::Nothing };
-                self.write(id, Pending::Truncate(to), after);
+                self.begin_disk_work(id, DiskWork::Truncate { to, reload });
             }
             Effect::InstallSnapshot { database } => {
-                let (zxid, file) = database::snapshot(&database);
-                self.note(format_args!("server {} installs the snapshot 0x{zxid}", id.server));
-                let process = self.process(id).expect("it carries out its effects");
-                let history = std::mem::take(&mut process.received);
-                let pending = Pending::Install(zxid, file, history);
-                self.write(id, pending, AfterDisk::Serve(database));
+                self.begin_disk_work(id, DiskWork::Install(database));
             }
             Effect::StoreDatabase => unreachable!("every server here writes its log"),
             Effect::Quorum(effect) => self.carry_out_quorum(id, effect),
@@ -253,8 +199,12 @@ impl World {
                 self.note(format_args!("server {} exits: {reason}", id.server));
                 self.give_up(id);
             }
-            // A model of the log knows no files.
-            Effect::RollLog => {}
+            Effect::RollLog => {
+                let process = self.process(id).expect("it carries out its effects");
+                if let Err(error) = process.files.log.roll() {
+                    self.fail(id, &error);
+                }
+            }
             Effect::TakeSnapshot => self.take_snapshot(id),
             Effect::Flush(cnxn) => self.flush_client(&cnxn),
             Effect::Resume(cnxn) => self.resume_client(&cnxn),
@@ -275,10 +225,10 @@ impl World {
                 self.set_read_timeout(id, &cnxn, limit_ms);
             }
             QuorumEffect::SetAcceptedEpoch(epoch) => {
-                self.write(id, Pending::AcceptedEpoch(epoch), AfterDisk::Nothing);
+                self.begin_disk_work(id, DiskWork::SetAcceptedEpoch(epoch));
             }
             QuorumEffect::SetCurrentEpoch(epoch) => {
-                self.write(id, Pending::CurrentEpoch(epoch), AfterDisk::Nothing);
+                self.begin_disk_work(id, DiskWork::SetCurrentEpoch(epoch));
             }
             // Members do not change here: what is stored is what every start is given.
             QuorumEffect::StoreConfigs(_) => {}
@@ -312,24 +262,9 @@ impl World {
         }
     }
 
-    /// Begins to write something; the process goes on when it is durable.
-    fn write(&mut self, id: ProcessId, pending: Pending, after: AfterDisk) {
-        let server = &mut self.servers[id.server];
-        if let Err(error) = server.disk.begin(pending)
-            && !mutation::is_on(Mutation::GoOnAfterFullDisk)
-        {
-            return self.fail(id, error);
-        }
-        let longest = self.plan.flush * server.disk_slowness;
-        let delay = 20 + server.random.u64(..longest);
-        let process = server.process.as_mut().expect("it carries out its effects");
-        process.after_disk = Some(after);
-        self.queue.after(delay, Event::DiskDone(id));
-    }
-
     /// The disk cannot be written: the process ends.
-    fn fail(&mut self, id: ProcessId, error: DiskError) {
-        self.note(format_args!("server {} cannot write: {error:?}", id.server));
+    pub(super) fn fail(&mut self, id: ProcessId, error: &dyn std::fmt::Display) {
+        self.note(format_args!("server {} cannot write: {error}", id.server));
         self.give_up(id);
     }
 
@@ -363,25 +298,28 @@ impl World {
 
     /// The process ends by itself and is started again after a while.
     pub(super) fn end_process(&mut self, id: ProcessId) {
-        self.stop(id.server, false);
+        self.stop(id.server, ProcessEnd::Exit);
         let delay = self.random.u64(SECOND / 10..2 * SECOND);
         self.plan_start(id.server, delay);
     }
 
-    /// A server's process is gone, and with it, if the power is lost, what was not durable.
-    pub(super) fn stop(&mut self, index: usize, is_power_lost: bool) {
+    /// A server's process is gone, and with it, if the power is lost, what was not flushed.
+    pub(super) fn stop(&mut self, index: usize, end: ProcessEnd) {
+        if end != ProcessEnd::Exit {
+            self.die_amid_disk_work(index);
+        }
         let server = &mut self.servers[index];
         let Some(process) = server.process.take() else { return };
-        if is_power_lost {
-            server.disk.lose_power(&mut server.random);
-        } else {
-            server.disk.kill(&mut server.random);
+        let id = process.id;
+        drop(process);
+        match end {
+            ProcessEnd::Exit | ProcessEnd::Kill => server.disk.kill(),
+            ProcessEnd::PowerLoss => server.disk.lose_power(),
         }
-        let what = if is_power_lost { "loses power" } else { "stops" };
-        self.note(format_args!("server {index} {what}"));
+        self.note(format_args!("server {index} ends: {end:?}"));
         self.oracle.stopped(index);
-        self.close_streams_of(process.id);
-        self.close_links_of(process.id);
+        self.close_streams_of(id);
+        self.close_links_of(id);
     }
 
     /// Has a server start in a while.
@@ -394,7 +332,7 @@ impl World {
     }
 
     /// Holds what a process has just done against the invariants.
-    fn observe(&mut self, id: ProcessId) {
+    pub(super) fn observe(&mut self, id: ProcessId) {
         let server = &self.servers[id.server];
         let Some(process) = &server.process else { return };
         let seen = (process.state.mode(), process.state.database.read().tree.last_processed());
@@ -402,7 +340,7 @@ impl World {
             return;
         }
         let before = process.seen;
-        let verdict = self.oracle.observe(id.server, before, seen, &self.servers);
+        let verdict = self.oracle.observe(id.server, before, seen, &mut self.servers);
         let process = self.process(id).expect("it was just there");
         process.seen = seen;
         if before.0 != seen.0 {

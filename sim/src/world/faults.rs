@@ -2,8 +2,9 @@
 //! or slow, disks that are slow or fail, clocks that jump. Each fault ends after a while.
 
 use super::World;
-use crate::disk::DiskError;
+use super::driver::ProcessEnd;
 use crate::queue::{Event, SECOND, Time};
+use crate::sim_disk::DiskError;
 
 /// A fault that is going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Fault {
     SlowNetwork,
     /// A disk is slow.
     SlowDisk(usize),
+    /// A server is about to lose power.
+    PowerLoss(usize),
 }
 
 impl World {
@@ -34,13 +37,22 @@ impl World {
         numbers.into_iter().for_each(|number| self.on_fault(number));
         let now = self.queue.now();
         for index in 0..self.servers.len() {
-            self.servers[index].disk.error = None;
+            self.servers[index].disk.set_error(None);
             if let Some(process) = &mut self.servers[index].process {
                 process.paused_until = process.paused_until.min(now + SECOND);
             }
             self.plan_start(index, SECOND / 10);
         }
         self.note(format_args!("nothing fails any more"));
+    }
+
+    /// A server changes its part or its history, and may lose power before it is done with that:
+    /// most that ZooKeeper lost was lost then.
+    pub(super) fn maybe_lose_power_soon(&mut self, server: usize) {
+        if self.is_failing && self.random.u8(..20) == 0 {
+            let longest = 4 * self.plan.flush * self.servers[server].disk_slowness;
+            self.plan_fault(Fault::PowerLoss(server), 0, longest);
+        }
     }
 
     fn plan_fault(&mut self, fault: Fault, min: Time, max: Time) {
@@ -73,6 +85,12 @@ impl World {
             }
             Fault::SlowNetwork => self.slowness = 1,
             Fault::SlowDisk(server) => self.servers[server].disk_slowness = 1,
+            Fault::PowerLoss(server) => {
+                if self.is_failing {
+                    self.crash(server, ProcessEnd::PowerLoss);
+                }
+                return;
+            }
         }
         self.note(format_args!("it is over: fault {number}"));
     }
@@ -81,13 +99,13 @@ impl World {
         let count = self.servers.len();
         let any = self.random.usize(..count);
         let leader = self.leader().filter(|_| self.random.bool()).unwrap_or(any);
-        match self.random.u8(..26) {
-            0..3 => self.crash(leader, true),
-            3..5 => self.crash(leader, false),
+        match self.random.u8(..27) {
+            0..3 => self.crash(leader, ProcessEnd::PowerLoss),
+            3..5 => self.crash(leader, ProcessEnd::Kill),
             5 => {
                 // All that is not flushed anywhere is lost at once.
                 let some = self.random.usize(1..=count);
-                (0..some).for_each(|n| self.crash((any + n) % count, true));
+                (0..some).for_each(|n| self.crash((any + n) % count, ProcessEnd::PowerLoss));
             }
             6..9 => {
                 let sides: Vec<bool> = (0..count).map(|_| self.random.bool()).collect();
@@ -123,7 +141,7 @@ impl World {
                 let error = if self.random.bool() { DiskError::Io } else { DiskError::NoSpace };
                 self.note(format_args!("the disk of server {leader} fails: {error:?}"));
                 if self.servers[leader].process.is_some() {
-                    self.servers[leader].disk.error = Some(error);
+                    self.servers[leader].disk.set_error(Some(error));
                 }
             }
             20 => {
@@ -143,11 +161,8 @@ impl World {
                 self.plan_fault(Fault::SlowNetwork, SECOND / 2, 4 * SECOND);
             }
             23..25 => self.retire_process(leader),
-            _ => {
-                let keep = self.random.usize(1..4);
-                self.note(format_args!("server {any} purges all but {keep} snapshots"));
-                self.servers[any].disk.purge(keep);
-            }
+            25 => self.purge(any),
+            _ => self.rot(any),
         }
     }
 
@@ -160,8 +175,8 @@ impl World {
         self.servers.iter().position(leads)
     }
 
-    fn crash(&mut self, server: usize, is_power_lost: bool) {
-        self.stop(server, is_power_lost);
+    fn crash(&mut self, server: usize, end: ProcessEnd) {
+        self.stop(server, end);
         let delay = self.random.u64(SECOND / 20..6 * SECOND);
         self.plan_start(server, delay);
     }

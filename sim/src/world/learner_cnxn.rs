@@ -3,24 +3,26 @@
 //! (`gamekeeper::server::net::LearnerCnxnFactory` over sockets).
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use gamekeeper::engine::{Input, LearnerEvent};
-use gamekeeper::persistence::LogLookup;
-use gamekeeper::proto::quorum_packet::put_packet;
+use gamekeeper::persistence::look_up;
 use gamekeeper::proto::{Millis, Packet, PacketType, Zxid};
 use gamekeeper::quorum::{HistoryPlan, LearnerCnxn, LearnerCnxnId, LearnerTransport};
-use gamekeeper::server::net::history_plan;
+use gamekeeper::server::net::{LearnerHistory, history_plan};
 use gamekeeper::server::storage::receive_snapshot;
 
+use super::disk_work::FILES_DIR;
 use super::driver::push_packet;
 use super::process::Connecting;
 use super::{Piece, World};
 use crate::database::{Walk, tree_options};
-use crate::disk::Record;
+use crate::history::Record;
 use crate::plan::{FRAME_BYTES_MAX, INIT_LIMIT_MS};
 use crate::queue::{End, Event, MS, ProcessId, SECOND, Time};
+use crate::sim_disk::SimDisk;
 use crate::violation::Violation;
 
 /// Tries to connect, and the pause between two.
@@ -30,9 +32,9 @@ const TRY_PAUSE: Time = SECOND / 10;
 /// How long a try takes that nobody answers.
 const TRY_TIMEOUT: Time = 2 * SECOND;
 
-/// Slots of the tree, or entries of the log, in a piece that is sent to a learner.
+/// Slots of the tree, or bytes of the log, in a piece that is sent to a learner.
 const SLOTS_PER_PIECE: usize = 16;
-const ENTRIES_PER_PIECE: usize = 8;
+const BYTES_PER_PIECE: usize = 1_000;
 
 /// The world takes what waits in an outbox itself.
 struct NoSocket;
@@ -85,7 +87,8 @@ pub struct SyncJob {
 enum SyncContent {
     /// With the history that it stands for.
     Snapshot(Walk, Vec<Record>),
-    History(VecDeque<Bytes>),
+    /// Of the log.
+    History(LearnerHistory<SimDisk>),
 }
 
 impl World {
@@ -363,8 +366,7 @@ impl World {
     pub(super) fn send_snapshot(&mut self, id: ProcessId, cnxn: &Arc<LearnerCnxn>) {
         let process = self.process(id).expect("it carries out its effects");
         let walk = Walk::begin(&process.state.database.read());
-        let history = self.servers[id.server].disk.history().iter();
-        let history = history.take_while(|record| record.zxid <= walk.zxid()).cloned().collect();
+        let history = self.servers[id.server].history.up_to(walk.zxid());
         push_packet(cnxn, PacketType::Snap, walk.zxid());
         self.begin_sync(id, cnxn, SyncContent::Snapshot(walk, history));
     }
@@ -377,23 +379,15 @@ impl World {
         after: Zxid,
         up_to: Zxid,
     ) {
-        let log = self.servers[id.server].disk.log();
-        let wanted: Vec<_> =
-            log.iter().filter(|record| record.zxid > after && record.zxid <= up_to).collect();
-        let mut pieces = VecDeque::new();
-        let mut last = after;
-        for records in wanted.chunks(ENTRIES_PER_PIECE) {
-            let mut piece = BytesMut::new();
-            for record in records {
-                assert!(record.zxid.may_follow(last), "history was looked through before");
-                last = record.zxid;
-                put_packet(PacketType::Proposal, last, Some(&record.entry), &mut piece);
-                put_packet(PacketType::Commit, last, None, &mut piece);
+        let disk = &self.servers[id.server].disk;
+        match LearnerHistory::open(disk, Path::new(FILES_DIR), after, up_to) {
+            Ok(history) => self.begin_sync(id, cnxn, SyncContent::History(history)),
+            Err(reason) => {
+                if let Some((stream, end)) = self.find_cnxn(id, cnxn.id) {
+                    self.close_end(stream, end, &reason);
+                }
             }
-            pieces.push_back(piece.freeze());
         }
-        assert!(last == up_to || after >= up_to, "history was looked through before");
-        self.begin_sync(id, cnxn, SyncContent::History(pieces));
     }
 
     fn begin_sync(&mut self, id: ProcessId, cnxn: &Arc<LearnerCnxn>, what: SyncContent) {
@@ -429,12 +423,13 @@ impl World {
                 }
                 is_more
             }
-            SyncContent::History(pieces) => match pieces.pop_front() {
-                Some(piece) => {
+            SyncContent::History(history) => match history.next_piece(BYTES_PER_PIECE) {
+                Ok(Some(piece)) => {
                     self.send(stream, end, Piece::Bytes(piece));
                     true
                 }
-                None => false,
+                Ok(None) => false,
+                Err(reason) => return self.close_end(stream, end, &reason),
             },
         };
         if is_more {
@@ -455,14 +450,10 @@ impl World {
         last: Zxid,
         up_to: Zxid,
     ) {
-        let mut found = LogLookup::default();
-        for record in self.servers[id.server].disk.log() {
-            found.bytes += record.entry.len() as u64;
-            if !found.see(record.zxid, last, up_to) {
-                break;
-            }
-        }
-        let plan = history_plan(last, up_to, &found, self.plan.history_bytes_max);
+        let disk = &self.servers[id.server].disk;
+        let plan = look_up(disk, Path::new(FILES_DIR), last, up_to)
+            .ok()
+            .and_then(|found| history_plan(last, up_to, &found, self.plan.history_bytes_max).ok());
         let plan = plan.unwrap_or(HistoryPlan::Snap);
         self.post(id, Input::Learner(LearnerEvent::HistoryFound(cnxn.id, plan)));
     }

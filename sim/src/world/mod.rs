@@ -3,12 +3,12 @@
 //! comes from the seed.
 
 mod client_cnxn;
+mod disk_work;
 mod driver;
 mod election;
 mod faults;
 mod learner_cnxn;
 mod process;
-mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,12 +18,13 @@ use fastrand::Rng;
 use gamekeeper::quorum::QuorumVerifier;
 
 pub use client_cnxn::ClientLink;
+pub use disk_work::FILES_DIR;
 pub use faults::Fault;
 pub use learner_cnxn::Stream;
 pub use process::{Process, Server};
 
 use crate::client::Client;
-use crate::disk::Record;
+use crate::history::Record;
 use crate::oracle::Oracle;
 use crate::plan::Plan;
 use crate::queue::{Event, Queue, SECOND, Time};

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use gamekeeper::engine::{Effect, Engine, Input, Now};
+use gamekeeper::persistence::{DataDirs, EpochFiles, FileTxnLog};
 use gamekeeper::processor::{ServerMode, ServerState, ZkDatabase};
 use gamekeeper::proto::{Millis, Zxid};
 use gamekeeper::quorum::{ConnectId, LearnerCnxnId};
+use gamekeeper::server::storage::SnapshotInProgress;
 
 use super::learner_cnxn::SyncJob;
-use crate::database::Walk;
-use crate::disk::{Disk, Record};
+use crate::history::{History, Record};
 use crate::queue::{End, MS, ProcessId, Time};
+use crate::sim_disk::SimDisk;
 
 /// The wall clock of every server when the simulation begins, in milliseconds since 1970.
 const WALL_START_MS: Millis = 1_700_000_000_000;
@@ -20,7 +22,9 @@ const WALL_START_MS: Millis = 1_700_000_000_000;
 /// A server of the ensemble.
 pub struct Server {
     /// What stays when the process ends.
-    pub disk: Disk,
+    pub disk: SimDisk,
+    /// What the disk stands for, for whoever judges.
+    pub history: History,
     /// The process, if one runs.
     pub process: Option<Process>,
     /// How often one was started.
@@ -35,16 +39,30 @@ pub struct Server {
     pub random: Rng,
 }
 
-/// What a process waits for its disk for.
-pub enum AfterDisk {
-    /// It tells the engine that this is flushed.
-    Flushed(Zxid),
-    /// It goes on.
-    Nothing,
-    /// It reads its database anew.
-    Reload,
-    /// It serves from this database.
-    Serve(Box<ZkDatabase>),
+/// Something that a process does with its disk, and that takes time.
+pub enum DiskWork {
+    /// The log is flushed up to this transaction.
+    Flush(Zxid),
+    /// `acceptedEpoch`.
+    SetAcceptedEpoch(i64),
+    /// `currentEpoch`.
+    SetCurrentEpoch(i64),
+    /// The history is cut; the database may have to be read anew.
+    Truncate { to: Zxid, reload: bool },
+    /// This database takes the place of everything.
+    Install(Box<ZkDatabase>),
+}
+
+/// A process's files.
+pub struct Files {
+    /// The directories.
+    pub dirs: DataDirs<SimDisk>,
+    /// The log.
+    pub log: FileTxnLog<SimDisk>,
+    /// The epochs.
+    pub epochs: EpochFiles<SimDisk>,
+    /// The snapshot being taken.
+    pub snapshot: Option<SnapshotInProgress<SimDisk>>,
 }
 
 /// An attempt to connect to a leader.
@@ -77,8 +95,10 @@ pub struct Process {
     pub more: Vec<Effect>,
     /// Whether the engine has rested since it last had inputs.
     pub has_rested: bool,
+    /// Its files.
+    pub files: Files,
     /// What the process waits for the disk for.
-    pub after_disk: Option<AfterDisk>,
+    pub disk_work: Option<DiskWork>,
     /// When it looks into its mailbox next.
     pub wakes_at: Option<Time>,
     /// Whether it was told to stop.
@@ -99,8 +119,6 @@ pub struct Process {
     pub cnxns: BTreeMap<LearnerCnxnId, (u64, End)>,
     /// What learners are being sent.
     pub syncs: BTreeMap<u64, SyncJob>,
-    /// The snapshot being taken.
-    pub snapshot: Option<Walk>,
     /// The history that the snapshot stands for which was received last.
     pub received: Vec<Record>,
     /// Mode and last transaction as they were last seen.
@@ -110,9 +128,10 @@ pub struct Process {
 
 impl Server {
     /// A server that has never run.
-    pub fn new(random: Rng) -> Self {
+    pub fn new(mut random: Rng) -> Self {
         Self {
-            disk: Disk::default(),
+            disk: SimDisk::new(random.fork()),
+            history: History::default(),
             process: None,
             lives: 0,
             clock_skew_ms: 0,
@@ -136,6 +155,7 @@ impl Process {
         id: ProcessId,
         engine: Engine,
         state: Arc<ServerState>,
+        files: Files,
         effects: Vec<Effect>,
         started: Time,
     ) -> Self {
@@ -148,7 +168,8 @@ impl Process {
             effects: effects.into(),
             more: Vec::new(),
             has_rested: true,
-            after_disk: None,
+            files,
+            disk_work: None,
             wakes_at: None,
             is_retiring: false,
             takes_votes: true,
@@ -159,7 +180,6 @@ impl Process {
             wanted: None,
             cnxns: BTreeMap::new(),
             syncs: BTreeMap::new(),
-            snapshot: None,
             received: Vec::new(),
             seen: (ServerMode::NotServing, Zxid(-1)),
             next_cnxn: 0,
