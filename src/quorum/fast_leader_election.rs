@@ -423,21 +423,20 @@ impl FastLeaderElection {
         self.count_votes(now)
     }
 
-    /// Whether a quorum follows a leader that says that it leads (`checkLeader`).
+    /// Whether a quorum follows a leader that says that it leads (`checkLeader`). Of another server
+    /// that leads, one of the configuration in force is enough: what it needed to lead it has had,
+    /// and what is pending here may have been proposed in vain.
     fn is_established(&self, votes: &Votes, received: &ReceivedVote) -> bool {
         let leader = received.vote.leader;
-        let leads = if leader == self.my {
-            received.vote.round == self.round
-        } else {
-            votes.get(&leader).is_some_and(|vote| vote.state == ServerState::Leading)
-        };
-        leads && self.has_quorum(votes, received)
+        if leader == self.my {
+            return received.vote.round == self.round && self.has_quorum(votes, received);
+        }
+        votes.get(&leader).is_some_and(|vote| vote.state == ServerState::Leading)
+            && self.config().contains_quorum(&agreeing(votes, received))
     }
 
     fn has_quorum(&self, votes: &Votes, vote: &ReceivedVote) -> bool {
-        let agreeing = votes.iter().filter(|(_, received)| vote.agrees_with(received));
-        let agreeing: BTreeSet<Sid> = agreeing.map(|(sid, _)| *sid).collect();
-        self.configs.contain_quorum(&agreeing)
+        self.configs.contain_quorum(&agreeing(votes, vote))
     }
 
     /// Begins, ends or breaks off the wait for a better vote.
@@ -543,6 +542,12 @@ impl FastLeaderElection {
     fn is_valid_voter(&self, sid: Sid) -> bool {
         self.counting().any(|config| config.is_voter(sid))
     }
+}
+
+/// Who agrees with a vote.
+fn agreeing(votes: &Votes, vote: &ReceivedVote) -> BTreeSet<Sid> {
+    let agreeing = votes.iter().filter(|(_, received)| vote.agrees_with(received));
+    agreeing.map(|(sid, _)| *sid).collect()
 }
 
 fn vote_of(n: &Notification) -> Vote {

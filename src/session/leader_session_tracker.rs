@@ -190,6 +190,16 @@ mod tests {
     }
 
     #[test]
+    fn a_local_session_that_ends_becomes_no_global_one() {
+        let mut tracker = tracker();
+        let (id, handle, _) = tracker.create(100, 0);
+        tracker.set_closing(id);
+        // It would be one that nobody closes, and that never expires.
+        assert_eq!(tracker.upgrade(id, &handle), None);
+        assert!(tracker.is_local(id) && !tracker.global.is_tracked(id));
+    }
+
+    #[test]
     fn a_local_session_ends_like_any_other() {
         let mut tracker = tracker();
         let (id, handle, _) = tracker.create(100, 0);

@@ -194,8 +194,10 @@ impl SessionTracker {
     }
 
     /// Gives up a session to another tracker ([`Self::adopt`]) without ending it; returns its
-    /// timeout in milliseconds, none if it is not committed.
+    /// timeout in milliseconds, none if it is not committed, or closing: then it is over, whoever
+    /// tracks it.
     pub fn release(&mut self, id: SessionId) -> Option<i32> {
+        self.check(id).ok()?;
         let timeout_ms = self.timeout_ms(id)?;
         self.queue.remove(id);
         self.sessions.remove(&id);

@@ -379,6 +379,16 @@ fn a_quorum_of_the_next_configuration_is_needed_too() {
 }
 
 #[test]
+fn what_was_proposed_in_vain_keeps_nobody_from_a_leader_that_there_is() {
+    // The two that are to join are not there, and the others know nothing of them.
+    let configs = Configs::new(config(3, 0, 0), Some(config(5, 0, 7)), true);
+    let mut server = Server::new(2, configs);
+    server.look(5, 5);
+    assert_eq!(server.hear(1, &says(Following, 3, 5, 9, 8)), None, "3 itself is silent");
+    assert_eq!(server.hear(3, &says(Leading, 3, 5, 9, 8)).unwrap().leader, Sid(3));
+}
+
+#[test]
 fn who_weighs_nothing_is_never_preferred() {
     let text = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\nweight.3=0";
     let config = Arc::new(QuorumVerifier::from_text(text, false).unwrap());
