@@ -140,10 +140,13 @@ fn zookeeper_4685_a_learner_acknowledges_newleader_before_any_proposal() {
 #[test]
 fn zookeeper_4685_a_leader_bears_an_ack_of_a_proposal_before_that_of_newleader() {
     let mut member = Member::new();
+    let leader = member.join(LEADER, 1);
+    member.take(leader, proposal(zxid(1, 1)));
+    member.close(leader);
     let learner = member.lead();
-    member.take(learner, bare(ACK, zxid(0, 9)));
+    member.take(learner, bare(ACK, zxid(1, 1)));
     assert_eq!(member.did(), []);
-    member.take(learner, bare(ACK, zxid(1, 0)));
+    member.take(learner, bare(ACK, zxid(2, 0)));
     assert_eq!(member.mode(), ServerMode::Leader);
     assert!(member.did().contains(&Did::Send(PacketType::UpToDate, Zxid(-1))));
 }
