@@ -145,10 +145,11 @@ const FAULTS: [Fault; 20] = [
         why: "that was to go to",
         script: |leader| {
             leader.begin_epoch();
-            let end = leader.committed + 3;
-            leader.send(&bare(kind::DIFF, end));
-            leader.propose(1);
-            leader.commit(1);
+            // What a broken leader before has proposed may be in the log, or not.
+            let last = leader.follower.last;
+            leader.send(&bare(kind::DIFF, last + 3));
+            leader.send(&create_proposal(last + 1, "/bad-diff"));
+            leader.send(&bare(kind::COMMIT, last + 1));
             let start = leader.follower.epoch << 32;
             leader.send(&bare(kind::NEW_LEADER, start));
         },
