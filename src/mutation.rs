@@ -46,11 +46,16 @@ pub enum Mutation {
     TakeForeignNodes,
     /// A write that the last leader was sent is asked for again, though the history has it.
     AskAgainBlindly,
+    /// While a reconfig is pending a quorum of the old members is enough (ZOOKEEPER-107, where the
+    /// members change: both are needed).
+    OldQuorumIsEnough,
+    /// A learner takes a reconfig for committed that its leader has only proposed.
+    ActivateProposed,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::KeepUncommitted,
         Self::ServeSnapshotInMemory,
         Self::AckNewLeaderBeforeFlush,
@@ -68,6 +73,8 @@ impl Mutation {
         Self::ForgetSessions,
         Self::TakeForeignNodes,
         Self::AskAgainBlindly,
+        Self::OldQuorumIsEnough,
+        Self::ActivateProposed,
     ];
 }
 

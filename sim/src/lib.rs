@@ -5,7 +5,7 @@
 //! ```text
 //! plan (a seed's choices) -> world: servers  = engine + second driver + disk
 //!                                   network  = streams, votes, connections of clients
-//!                                   clients  = sessions, requests, watches
+//!                                   clients  = sessions, requests, watches, members
 //!                                   faults
 //!                              | what is applied, what is answered
 //!                            oracle: reference history, invariants/, linearizability/
@@ -17,6 +17,7 @@
 //! order.
 
 pub mod client;
+pub mod config_files;
 pub mod database;
 pub mod history;
 pub mod invariants;

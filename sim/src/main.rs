@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! sim --seed 1 --runs 300       seeds 1 to 300; exit status 0 only if all hold
+//! sim --reconfigs --runs 300    the same, and the members change
 //! sim --seed 17 --trace         one seed, with everything that happens
 //! sim --mutations               each named mistake of the server must be found
 //! ```
 
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +17,7 @@ use std::time::Instant;
 use clap::Parser;
 use gamekeeper::mutation::Mutation;
 use sim::queue::SECOND;
-use sim::run::{Outcome, run};
+use sim::run::{Options, Outcome, run};
 
 /// Simulates ensembles by seed.
 #[derive(Debug, Clone, Parser)]
@@ -30,6 +32,9 @@ struct Args {
     /// Requests that clients make in each run while things go wrong.
     #[arg(long, default_value_t = 1_000)]
     requests: usize,
+    /// Has an administrator change the members, in two of three seeds.
+    #[arg(long)]
+    reconfigs: bool,
     /// Prints everything that happens.
     #[arg(long)]
     trace: bool,
@@ -83,13 +88,19 @@ fn run_seeds(
     let failed: Mutex<Option<Outcome>> = Mutex::new(None);
     let threads = thread::available_parallelism().map_or(1, |count| count.get());
     let threads = if args.trace || args.log { 1 } else { threads };
+    let options = Options {
+        requests: args.requests,
+        may_reconfigure: args.reconfigs || mutation.is_some_and(needs_reconfigs),
+        mutation,
+        is_printed: args.trace,
+    };
     let work = || {
         while !is_over.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= end {
                 break;
             }
-            let outcome = run(seed, args.requests, mutation, args.trace);
+            let outcome = run(seed, options);
             tell(&outcome);
             if outcome.verdict.is_err() {
                 is_over.store(true, Ordering::Relaxed);
@@ -104,25 +115,25 @@ fn run_seeds(
     failed.into_inner().expect("nobody panics with it")
 }
 
+/// Whether a mistake shows only where the members change.
+fn needs_reconfigs(mutation: Mutation) -> bool {
+    matches!(mutation, Mutation::OldQuorumIsEnough | Mutation::ActivateProposed)
+}
+
 fn run_all(args: &Args) -> bool {
     let begin = Instant::now();
-    let sums = Mutex::new((0_u64, 0_usize, 0_usize, 0_usize, 0_i64, 0_u64));
+    let sums = Mutex::new(Sums::default());
     let tell = |outcome: &Outcome| {
-        let mut sums = sums.lock().expect("nobody panics with it");
-        sums.0 += 1;
-        sums.1 += outcome.requests;
-        sums.2 += outcome.answers;
-        sums.3 += outcome.transactions;
-        sums.4 += outcome.epochs;
-        sums.5 += outcome.simulated;
+        sums.lock().expect("nobody panics with it").add(outcome);
         if args.runs <= 10 {
             println!(
-                "seed {}: {} requests, {} answers, {} transactions, {} epochs, {} s simulated in \
-                 {:.2} s, trace {:016x}",
+                "seed {}: {} requests, {} answers, {} transactions, {} reconfigs, {} epochs, {} s \
+                 simulated in {:.2} s, trace {:016x}",
                 outcome.seed,
                 outcome.requests,
                 outcome.answers,
                 outcome.transactions,
+                outcome.reconfigs[0],
                 outcome.epochs,
                 outcome.simulated / SECOND,
                 outcome.took.as_secs_f64(),
@@ -131,14 +142,13 @@ fn run_all(args: &Args) -> bool {
         }
     };
     let failed = run_seeds(args, args.mutation, &tell);
-    let (runs, requests, answers, transactions, epochs, simulated) =
-        *sums.lock().expect("nobody panics with it");
     let took = begin.elapsed().as_secs_f64();
+    let sums = sums.into_inner().expect("nobody panics with it");
+    println!("{sums}");
     println!(
-        "{runs} seeds in {took:.1} s: {requests} requests, {answers} answers, {transactions} \
-         transactions, {epochs} epochs, {:.0} requests a second, {:.0} times as fast as real time",
-        requests as f64 / took,
-        (simulated / SECOND) as f64 / took
+        "{took:.1} s: {:.0} requests a second, {:.0} times as fast as real time",
+        sums.requests as f64 / took,
+        (sums.simulated / SECOND) as f64 / took
     );
     let Some(failed) = failed else { return true };
     if let Err(violation) = &failed.verdict {
@@ -150,9 +160,47 @@ fn run_all(args: &Args) -> bool {
         (None, requests) => format!(" --requests {requests}"),
         (Some(mutation), requests) => format!(" --requests {requests} --mutation {mutation:?}"),
     };
+    let more = if args.reconfigs { format!(" --reconfigs{more}") } else { more };
     let features = if args.mutation.is_some() { " --features mutations" } else { "" };
     println!("again: cargo run --release -p sim{features} -- --seed {} --trace{more}", failed.seed);
     false
+}
+
+/// What came of many runs.
+#[derive(Debug, Default)]
+struct Sums {
+    runs: usize,
+    requests: usize,
+    answers: usize,
+    transactions: usize,
+    reconfigs: [usize; 3],
+    epochs: i64,
+    simulated: u64,
+}
+
+impl Sums {
+    fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.requests += outcome.requests;
+        self.answers += outcome.answers;
+        self.transactions += outcome.transactions;
+        self.reconfigs.iter_mut().zip(outcome.reconfigs).for_each(|(sum, one)| *sum += one);
+        self.epochs += outcome.epochs;
+        self.simulated += outcome.simulated;
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, requests, answers, transactions, epochs, .. } = self;
+        let [reconfigs, without_leader, ended_amid] = self.reconfigs;
+        write!(
+            f,
+            "{runs} seeds: {requests} requests, {answers} answers, {transactions} transactions, \
+             {reconfigs} reconfigs ({without_leader} without the leader; {ended_amid} processes \
+             ended amid one), {epochs} epochs"
+        )
+    }
 }
 
 /// Looks for a mistake.

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use gamekeeper::processor::ServerMode;
 use gamekeeper::proto::{SessionId, TxnBody, TxnEntry, Xid, Zxid};
+use gamekeeper::quorum::Configs;
 use jute::{Field, SetDataResponse};
 
 use crate::client::request::Request;
 use crate::client::watches::Event;
 use crate::client::{Asked, Client};
 use crate::invariants::{
-    agreement, digests, durability, ephemerals, global_primary_order, integrity, one_shot_watches,
-    past_reads, prefix_consistency, primary_integrity, sequence_numbers, sequential_consistency,
-    session_order, single_leader, total_order, watch_before_data,
+    agreement, configurations, digests, durability, ephemerals, global_primary_order, integrity,
+    one_shot_watches, past_reads, prefix_consistency, primary_integrity, read_only,
+    sequence_numbers, sequential_consistency, session_order, single_leader, total_order,
+    watch_before_data,
 };
 use crate::linearizability::Registers;
 use crate::plan::Plan;
@@ -74,8 +76,10 @@ pub struct Oracle {
     pub answers: usize,
     /// The newest epoch whose leader has served.
     pub newest_epoch: i64,
-    voters: usize,
+    /// The members.
+    pub configs: configurations::Configurations,
     requests_max: usize,
+    has_local_sessions: bool,
     /// How far the log of each server is compared.
     compared: Vec<Zxid>,
     leaders: single_leader::Leaders,
@@ -94,9 +98,10 @@ impl Oracle {
             requests: 0,
             answers: 0,
             newest_epoch: 0,
-            voters: plan.voters,
+            configs: configurations::Configurations::new(plan.verifier()),
             requests_max: plan.requests,
-            compared: vec![Zxid(-1); plan.servers()],
+            has_local_sessions: plan.has_local_sessions,
+            compared: vec![Zxid(-1); plan.slots()],
             leaders: Default::default(),
             broadcasts: Default::default(),
             bases: Default::default(),
@@ -114,13 +119,16 @@ impl Oracle {
         self.requests_max = self.requests + requests;
     }
 
-    /// A leader proposes transactions.
+    /// A leader, which knows these configurations, proposes transactions.
     pub fn broadcast<'a>(
         &mut self,
         server: usize,
         entries: impl Iterator<Item = (Zxid, &'a [u8])>,
+        known: &Configs,
     ) -> Verdict {
         for (zxid, entry) in entries {
+            let entry = Bytes::copy_from_slice(entry);
+            self.configs.proposed(zxid, &entry, known)?;
             self.broadcasts.add(server, zxid, entry)?;
         }
         Ok(())
@@ -145,8 +153,9 @@ impl Oracle {
             let database = process.state.database.read();
             digests::none_differed(index, &database.tree)?;
         }
-        let has_ended = mode == ServerMode::NotServing;
-        if has_ended && before == ServerMode::NotServing {
+        // One that serves reads only shows what it had read from its disk, too.
+        let has_ended = matches!(mode, ServerMode::NotServing | ServerMode::ReadOnly);
+        if has_ended && matches!(before, ServerMode::NotServing | ServerMode::ReadOnly) {
             self.compared[index] = Zxid(-1);
             return Ok(());
         }
@@ -154,6 +163,9 @@ impl Oracle {
             let epoch = server.history.current_epoch;
             self.leaders.established(index, epoch)?;
             self.bases.established(epoch, last, &self.reference)?;
+            if self.reference.last().epoch() <= epoch {
+                self.configs.established(index, epoch, servers)?;
+            }
             self.newest_epoch = self.newest_epoch.max(epoch);
         }
         let known = self.reference.last();
@@ -181,9 +193,10 @@ impl Oracle {
         total_order::check(by, self.reference.last(), zxid)?;
         self.broadcasts.delivered(by, zxid, bytes)?;
         self.bases.delivered(zxid, &self.reference)?;
-        durability::a_quorum_has(by, zxid, bytes, &mut servers[..self.voters])?;
         let entry = TxnEntry::decode(bytes)
             .map_err(|error| Violation::new("wire", format!("0x{zxid}: {error}")))?;
+        self.configs.delivered(by, &entry, servers)?;
+        durability::a_quorum_has(by, zxid, bytes, self.configs.in_force(), servers)?;
         ephemerals::before(&entry, self.reference.database())?;
         let text = |reason| Violation::new("wire", format!("0x{zxid}: {reason}"));
         self.reference.add(zxid, bytes).map_err(text)?;
@@ -226,8 +239,18 @@ impl Oracle {
         self.answers += 1;
         let request = &asked.request;
         past_reads::check(client, answer)?;
+        if client.is_read_only {
+            read_only::check(client, asked, answer, &self.reference)?;
+            client.seen = answer.zxid;
+            return Ok(());
+        }
         watch_before_data::check(client, answer.zxid, resetting, &self.reference)?;
-        if request.is_write() {
+        // A session that is its server's own ends without a transaction. What was asked for behind
+        // its end may still make it one of the ensemble.
+        let is_local_end = self.has_local_sessions
+            && *request == Request::CloseSession
+            && !self.reference.has_session(client.session, client.last_write);
+        if request.is_write() && !is_local_end {
             session_order::check(client, asked, answer, &self.reference)?;
             let write = self.writes.get_mut(&(client.session, asked.xid));
             let version = SetDataResponse::from_bytes(answer.body).ok();

@@ -54,6 +54,8 @@ pub struct Change {
 /// The history.
 pub struct Reference {
     history: Vec<Delivered>,
+    /// Where each session became one of the ensemble.
+    sessions: BTreeMap<SessionId, Zxid>,
     database: ZkDatabase,
     versions: BTreeMap<String, Vec<(Zxid, Option<NodeVersion>)>>,
     changes: BTreeMap<String, Vec<Change>>,
@@ -85,6 +87,7 @@ impl Default for Reference {
     fn default() -> Self {
         Self {
             history: Vec::new(),
+            sessions: BTreeMap::new(),
             database: database::empty(),
             versions: BTreeMap::new(),
             changes: BTreeMap::new(),
@@ -107,6 +110,11 @@ impl Reference {
     /// The database after it.
     pub fn database(&self) -> &ZkDatabase {
         &self.database
+    }
+
+    /// Whether a session was one of the ensemble by then: before, it is a server's own.
+    pub fn has_session(&self, session: SessionId, zxid: Zxid) -> bool {
+        self.sessions.get(&session).is_some_and(|since| *since <= zxid)
     }
 
     /// The transaction with this zxid.
@@ -156,6 +164,9 @@ impl Reference {
     /// It cannot be decoded.
     pub fn add(&mut self, zxid: Zxid, bytes: &Bytes) -> Result<(), String> {
         let entry = TxnEntry::decode(bytes).map_err(|error| error.to_string())?;
+        if let TxnBody::CreateSession(_) = entry.body {
+            self.sessions.entry(SessionId(entry.header.client_id)).or_insert(zxid);
+        }
         let mut observed = Observed::default();
         let _ = self.database.apply(&entry, &mut observed);
         for (path, kind) in &observed.0 {

@@ -42,6 +42,9 @@ pub struct Outcome {
     pub answers: usize,
     /// Transactions delivered.
     pub transactions: usize,
+    /// Reconfigs that came into force; those of them that a leader did not outlive as such; and
+    /// processes that ended between the proposal of one and its commit.
+    pub reconfigs: [usize; 3],
     /// Epochs that were led.
     pub epochs: i64,
     /// Simulated time.
@@ -52,10 +55,24 @@ pub struct Outcome {
     pub trace: u64,
 }
 
-/// Runs a seed, with `mutation` if there is one.
-pub fn run(seed: u64, requests: usize, mutation: Option<Mutation>, is_printed: bool) -> Outcome {
+/// How seeds are run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Requests that clients make while things go wrong.
+    pub requests: usize,
+    /// Whether the members may change.
+    pub may_reconfigure: bool,
+    /// The mistake that is switched on.
+    pub mutation: Option<Mutation>,
+    /// Whether everything that happens is printed.
+    pub is_printed: bool,
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, options: Options) -> Outcome {
+    let Options { requests, may_reconfigure, mutation, is_printed } = options;
     let begin = Instant::now();
-    let plan = Plan::of_seed(seed, requests);
+    let plan = Plan::of_seed(seed, requests, may_reconfigure);
     if is_printed {
         println!("{plan:#?}");
     }
@@ -74,6 +91,11 @@ pub fn run(seed: u64, requests: usize, mutation: Option<Mutation>, is_printed: b
         requests: world.oracle.requests,
         answers: world.oracle.answers,
         transactions: world.oracle.reference.history().len(),
+        reconfigs: [
+            world.oracle.configs.count,
+            world.oracle.configs.without_leader,
+            world.ended_amid_reconfig,
+        ],
         epochs: world.oracle.newest_epoch,
         simulated: world.queue.now(),
         took: begin.elapsed(),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::quorum_server::LearnerType;
 use super::quorum_verifier::QuorumVerifier;
+use crate::mutation::{self, Mutation};
 use crate::proto::{HostPort, Sid};
 
 /// The committed and the last seen configuration.
@@ -88,6 +89,9 @@ impl Configs {
     /// Whether these servers are enough to decide, in each configuration that counts.
     #[must_use]
     pub fn contain_quorum(&self, servers: &BTreeSet<Sid>) -> bool {
+        if mutation::is_on(Mutation::OldQuorumIsEnough) {
+            return self.committed.contains_quorum(servers);
+        }
         self.committed.contains_quorum(servers)
             && self.pending().is_none_or(|pending| pending.contains_quorum(servers))
     }

@@ -1,6 +1,7 @@
 //! The clients: each has a session, goes from server to server with it, asks, watches, and notes
 //! what it is told. Every answer is judged when it comes.
 
+mod administrator;
 pub mod request;
 pub mod watches;
 pub mod workload;
@@ -60,6 +61,10 @@ pub struct Client {
     pub asked: VecDeque<Asked>,
     /// Whether it only keeps its session alive.
     pub is_idle: bool,
+    /// Whether its server serves reads only; then the session is that server's alone.
+    pub is_read_only: bool,
+    /// Whether it changes the members.
+    pub is_administrator: bool,
     password: Vec<u8>,
     timeout_ms: i32,
     link: Option<u64>,
@@ -86,6 +91,8 @@ impl Client {
             server: 0,
             asked: VecDeque::new(),
             is_idle: true,
+            is_read_only: false,
+            is_administrator: false,
             password: vec![0; 16],
             timeout_ms: TIMEOUTS_MS[index % TIMEOUTS_MS.len()],
             link: None,
@@ -125,13 +132,15 @@ impl World {
         let now = self.queue.now();
         let client = &mut self.clients[index];
         if client.link.is_none() {
-            let servers = self.servers.len();
-            let server = client.random.usize(..servers);
+            let set_up = self.servers.iter().enumerate().filter(|(_, s)| s.is_set_up());
+            let set_up: Vec<usize> = set_up.map(|(server, _)| server).collect();
+            let server = set_up[client.random.usize(..set_up.len())];
             let frame = connect_frame(
                 client.seen,
                 client.timeout_ms,
-                client.session.0,
-                &client.password.clone(),
+                (client.session.0, &client.password),
+                // What is asked for while nothing fails is to be done.
+                client.session.0 == 0 && !client.is_administrator && self.is_failing,
             );
             client.server = server;
             client.heard = now;
@@ -169,6 +178,12 @@ impl World {
     }
 
     fn step(&mut self, index: usize) {
+        if self.clients[index].is_administrator {
+            if self.is_failing && self.clients[index].asked.is_empty() {
+                self.administer(index);
+            }
+            return;
+        }
         let serial = self.number();
         match workload::choose(&mut self.clients[index].random, serial) {
             Step::Ask(requests) => {
@@ -237,6 +252,9 @@ impl World {
 
     fn disconnected(&mut self, index: usize) {
         let client = &mut self.clients[index];
+        if std::mem::take(&mut client.is_read_only) {
+            client.forget_session();
+        }
         client.link = None;
         client.is_established = false;
         client.resetting = None;
@@ -288,11 +306,13 @@ impl World {
         }
         client.is_established = true;
         client.session = session;
+        client.is_read_only = response.read_only;
         client.password = response.passwd.unwrap_or_default().to_vec();
         client.timeout_ms = response.time_out;
         client.next_step = now + client.random.u64(..client.pause);
-        let server = client.server;
-        self.note(format_args!("client {index} has session {session} at server {server}"));
+        let (server, is_read_only) = (client.server, client.is_read_only);
+        let only = if is_read_only { ", for reads only" } else { "" };
+        self.note(format_args!("client {index} has session {session} at server {server}{only}"));
         let client = &mut self.clients[index];
         if before.0 != 0 && !client.watches.is_empty() {
             client.resetting = Some(client.seen);

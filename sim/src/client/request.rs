@@ -6,7 +6,7 @@ use gamekeeper::proto::{AddWatchMode, CreateMode, ErrorCode, OpCode, Xid, Zxid};
 use jute::{
     Acl, AddWatchRequest, CheckVersionRequest, ConnectRequest, CreateRequest, DeleteRequest,
     ExistsRequest, Field, GetChildren2Request, GetDataRequest, Id, MultiHeader, Reader,
-    RequestHeader, SetDataRequest, SetWatches2, SyncRequest,
+    ReconfigRequest, RequestHeader, SetDataRequest, SetWatches2, SyncRequest,
 };
 
 use super::watches::ArmedWatches;
@@ -32,6 +32,18 @@ pub enum Request {
     AddWatch(String, AddWatchMode),
     /// sync.
     Sync(String),
+    /// reconfig: of servers that join or change and servers that leave, or of all; of this version
+    /// or any.
+    Reconfig {
+        /// Servers that join, or take another part.
+        joining: Option<String>,
+        /// Servers that leave.
+        leaving: Option<String>,
+        /// All servers.
+        all: Option<String>,
+        /// The version that is changed, -1 for any.
+        from: i64,
+    },
     /// setWatches2, with the last zxid seen.
     SetWatches(Zxid),
     /// ping.
@@ -53,6 +65,7 @@ impl Request {
             Self::GetChildren(..) => OpCode::GetChildren2,
             Self::AddWatch(..) => OpCode::AddWatch,
             Self::Sync(..) => OpCode::Sync,
+            Self::Reconfig { .. } => OpCode::Reconfig,
             Self::SetWatches(_) => OpCode::SetWatches2,
             Self::Ping => OpCode::Ping,
             Self::CloseSession => OpCode::CloseSession,
@@ -67,6 +80,7 @@ impl Request {
                 | Self::Delete(..)
                 | Self::SetData(..)
                 | Self::CheckAndSet(..)
+                | Self::Reconfig { .. }
                 | Self::CloseSession
         )
     }
@@ -117,6 +131,13 @@ impl Request {
             Self::Sync(path) => {
                 SyncRequest { path: Some(path.as_str().into()) }.write(out);
             }
+            Self::Reconfig { joining, leaving, all, from } => ReconfigRequest {
+                joining_servers: joining.as_deref().map(Into::into),
+                leaving_servers: leaving.as_deref().map(Into::into),
+                new_members: all.as_deref().map(Into::into),
+                cur_config_id: *from,
+            }
+            .write(out),
             Self::SetWatches(seen) => {
                 let [data, exist, child, persistent, recursive] = watches.paths();
                 SetWatches2 {
@@ -139,7 +160,12 @@ fn put_set_data(path: &str, data: &[u8], version: i32, out: &mut BytesMut) {
 }
 
 /// The frame that asks for a session.
-pub fn connect_frame(seen: Zxid, timeout_ms: i32, session: i64, password: &[u8]) -> Bytes {
+pub fn connect_frame(
+    seen: Zxid,
+    timeout_ms: i32,
+    (session, password): (i64, &[u8]),
+    read_only: bool,
+) -> Bytes {
     let mut frame = BytesMut::new();
     put_frame(&mut frame, |out| {
         ConnectRequest {
@@ -148,7 +174,7 @@ pub fn connect_frame(seen: Zxid, timeout_ms: i32, session: i64, password: &[u8])
             time_out: timeout_ms,
             session_id: session,
             passwd: Some(password),
-            read_only: false,
+            read_only,
         }
         .write(out);
     });

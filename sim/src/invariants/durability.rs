@@ -3,22 +3,38 @@
 //! are stable", the ZooKeeper paper); and in the end each acknowledged write is in the history, as
 //! what was asked for.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use gamekeeper::proto::Zxid;
+use gamekeeper::proto::{Sid, Zxid};
+use gamekeeper::quorum::QuorumVerifier;
 
 use crate::oracle::Oracle;
 use crate::violation::{Verdict, Violation, require};
+use crate::world::membership::sid_of;
 use crate::world::{FILES_DIR, Server};
 
-/// A transaction is delivered: a quorum of the voters must have it on disk.
-pub fn a_quorum_has(by: usize, zxid: Zxid, entry: &[u8], voters: &mut [Server]) -> Verdict {
+/// Who has a transaction on disk.
+pub fn holders(zxid: Zxid, entry: &[u8], servers: &mut [Server]) -> BTreeSet<Sid> {
     let has = |Server { history, disk, .. }: &mut Server| {
         history.holds_durably(disk, Path::new(FILES_DIR), zxid, entry)
     };
-    let have = voters.iter_mut().map(has).filter(|has| *has).count();
-    require(have * 2 > voters.len(), "durability", || {
-        format!("server {by} delivers 0x{zxid}, which {have} of {} voters have", voters.len())
+    let servers = servers.iter_mut().enumerate();
+    servers.filter_map(|(at, server)| has(server).then(|| sid_of(at))).collect()
+}
+
+/// A transaction is delivered: a quorum of the configuration in force must have it on disk.
+pub fn a_quorum_has(
+    by: usize,
+    zxid: Zxid,
+    entry: &[u8],
+    config: &QuorumVerifier,
+    servers: &mut [Server],
+) -> Verdict {
+    let have = holders(zxid, entry, servers);
+    require(config.contains_quorum(&have), "durability", || {
+        let config = config.to_text();
+        format!("server {by} delivers 0x{zxid}, which {have:?} have, of {config:?}")
     })
 }
 

@@ -18,12 +18,12 @@ pub struct Broadcasts {
 
 impl Broadcasts {
     /// A primary broadcasts a transaction.
-    pub fn add(&mut self, server: usize, zxid: Zxid, entry: &[u8]) -> Verdict {
+    pub fn add(&mut self, server: usize, zxid: Zxid, entry: Bytes) -> Verdict {
         let unbroken = self.unbroken.entry(zxid.epoch()).or_insert(Zxid(zxid.epoch() << 32));
         if zxid.0 == unbroken.0 + 1 {
             *unbroken = zxid;
         }
-        let before = self.entries.insert(zxid, (server, Bytes::copy_from_slice(entry)));
+        let before = self.entries.insert(zxid, (server, entry));
         require(before.is_none(), "integrity", || {
             format!("server {server} gives out 0x{zxid}, which was given out before")
         })

@@ -1,4 +1,4 @@
-//! Once nothing fails any more the ensemble serves within a bound: one leader, all servers with it,
+//! Once nothing fails any more the ensemble serves within a bound: one leader, all members with it,
 //! all clients connected and answered, all with the same history, and sessions whose clients are
 //! gone are over, with their nodes (Zab's liveness: "a new primary is established eventually once a
 //! quorum of correct processes can communicate").
@@ -8,13 +8,14 @@ use gamekeeper::proto::SessionId;
 
 use crate::violation::{Verdict, Violation, require};
 use crate::world::World;
+use crate::world::membership::members_of;
 
-/// Every server serves, under one leader, and all have the same history.
+/// Every member of the configuration in force serves, under one leader, and all have the same
+/// history.
 pub fn all_serve(world: &World) -> Verdict {
-    let modes: Vec<_> = world
-        .servers
-        .iter()
-        .map(|server| {
+    let modes: Vec<_> = members_of(world.oracle.configs.in_force())
+        .map(|(server, _)| {
+            let server = &world.servers[server];
             let state = server.process.as_ref().map(|process| &process.state);
             state.map_or(("stopped", 0), |state| {
                 (state.mode().name(), state.database.read().tree.last_processed().0)

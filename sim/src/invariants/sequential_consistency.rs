@@ -4,6 +4,7 @@
 //! the past, this is the witness that the plain reads of a session are sequentially consistent with
 //! all writes. What a write is answered is what it has done.
 
+use gamekeeper::proto::path::CONFIG_PATH;
 use gamekeeper::proto::{CreateMode, ErrorCode};
 use jute::{
     CreateResponse, ExistsResponse, Field, GetChildren2Response, GetDataResponse, SetDataResponse,
@@ -59,6 +60,11 @@ pub fn check(
             })
         }
         Request::Delete(path, _) if answer.error == 0 => node(path).is_none(),
+        Request::Reconfig { .. } if answer.error == 0 => {
+            let response = GetDataResponse::from_bytes(answer.body);
+            let config = node(CONFIG_PATH);
+            response.is_ok_and(|read| config.is_some_and(|c| read.data == Some(&c.data[..])))
+        }
         _ => true,
     };
     let index = client.index;

@@ -59,11 +59,16 @@ impl World {
     /// A client connects to a server. What it sends, and what it is told, has this number.
     pub fn connect_client(&mut self, client: usize, server: usize) -> u64 {
         let number = self.number();
+        let is_administrator = self.clients[client].is_administrator;
         let process = self.servers[server].process.as_ref();
         let id = ProcessId { server, life: process.map_or(u32::MAX, |process| process.id.life) };
         let cnxn = process.map(|process| {
             let peer = ([10, 1, 0, client as u8], 4_000).into();
-            let identities: Arc<[Identity]> = Arc::new([ip_identity(peer)]);
+            let mut identities = vec![ip_identity(peer)];
+            if is_administrator {
+                identities.push(Identity::new("super", ""));
+            }
+            let identities: Arc<[Identity]> = identities.into();
             let cnxn = ClientCnxn::new(CnxnId(number), peer, identities, 0, Box::new(NoSocket));
             let cnxn = Arc::new(cnxn);
             process.state.cnxns.add(cnxn.clone());
@@ -200,9 +205,13 @@ impl World {
             panic!("clients of the simulation speak the protocol");
         };
         let last_processed = process.state.database.read().tree.last_processed();
-        if process.state.mode() == ServerMode::NotServing
-            || Zxid(connect.last_zxid_seen) > last_processed
-        {
+        let accepts_read_only = connect.read_only == Some(true);
+        let is_served = match process.state.mode() {
+            ServerMode::NotServing => false,
+            ServerMode::ReadOnly => accepts_read_only,
+            _ => true,
+        };
+        if !is_served || Zxid(connect.last_zxid_seen) > last_processed {
             return self.retire(number);
         }
         let (min, max) = (2 * TICK_MS as i32, 20 * TICK_MS as i32);
@@ -212,7 +221,7 @@ impl World {
             password: connect.password,
             timeout_ms: clamp_timeout_ms(connect.timeout_ms, min, max),
             has_read_only: connect.read_only.is_some(),
-            accepts_read_only: false,
+            accepts_read_only,
             at: clock.monotonic,
         };
         self.post(id, Input::Connect(attempt));

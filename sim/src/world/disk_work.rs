@@ -131,6 +131,10 @@ impl World {
         let now = self.queue.now();
         let Some(process) = self.process(id) else { return };
         let work = process.disk_work.take().expect("it waits for the disk");
+        if let DiskWork::StoreConfigs(configs) = work {
+            self.configs_stored(id, configs);
+            return self.go_on(id);
+        }
         match &work {
             DiskWork::Truncate { to, .. } => {
                 self.note(format_args!("server {} cuts its log at 0x{to}", id.server));
@@ -277,6 +281,8 @@ fn do_work(process: &mut Process, history: &mut History, work: DiskWork) -> Resu
             files.epochs.set_current(epoch).map_err(|error| error.to_string())?;
             history.current_epoch = epoch;
         }
+        // How much of it is there is known where the process ends.
+        DiskWork::StoreConfigs(_) => {}
         DiskWork::Truncate { to, reload } => {
             files.log.restart_after(to).map_err(|error| error.to_string())?;
             history.begin_cut(to);

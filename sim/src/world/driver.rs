@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use gamekeeper::auth::{AuthOptions, ProviderRegistry};
-use gamekeeper::engine::{Effect, Engine, EnsembleOptions, Input};
+use gamekeeper::engine::{Effect, Engine, EnsembleOptions, Input, LearnerEvent};
 use gamekeeper::processor::{ServerMode, ServerState};
-use gamekeeper::proto::{Millis, Packet, PacketType, Sid};
-use gamekeeper::quorum::{Configs, LearnerCnxn, QuorumEffect, ReconfigRules};
+use gamekeeper::proto::{Millis, Packet, PacketType};
+use gamekeeper::quorum::{LearnerCnxn, QuorumEffect, ReconfigRules};
 
 use super::World;
-use super::process::{Connecting, DiskWork, Process};
-use crate::plan::{FRAME_BYTES_MAX, INIT_LIMIT_MS, SYNC_LIMIT_MS};
+use super::membership::{server_of, sid_of};
+use super::process::{Connecting, DiskWork, Listens, Process};
+use crate::plan::{FRAME_BYTES_MAX, INIT_LIMIT_MS, OBSERVER_MASTER_PORT, SYNC_LIMIT_MS};
 use crate::queue::{Event, MS, ProcessId, SECOND, Time};
 
 /// Longest time the loop sleeps, in milliseconds, as in the driver of the server.
@@ -45,6 +46,13 @@ impl World {
         let server = &mut self.servers[index];
         assert!(server.process.is_none(), "one process at a time");
         server.starts = false;
+        let files = server.config_files.as_ref().expect("it is set up");
+        let configs = files.load(self.plan.has_reconfigs);
+        if !configs.committed().members().servers.contains_key(&sid_of(index)) {
+            self.note(format_args!("server {index} is no member and does not start"));
+            self.correct_config_file(index);
+            return self.plan_start(index, SECOND);
+        }
         server.lives += 1;
         let (database, files) = match self.open_files(index) {
             Ok(opened) => opened,
@@ -56,8 +64,8 @@ impl World {
         let auth = ProviderRegistry::new(AuthOptions::default());
         let state = Arc::new(ServerState::new(database, auth, FRAME_BYTES_MAX));
         let ensemble = EnsembleOptions {
-            my_id: Sid(index as i64 + 1),
-            configs: Configs::new(self.verifier.clone(), None, false),
+            my_id: sid_of(index),
+            configs: configs.clone(),
             rules: ReconfigRules { standalone_enabled: true, multi_address: false },
             init_limit_ms: INIT_LIMIT_MS,
             sync_limit_ms: SYNC_LIMIT_MS,
@@ -70,7 +78,7 @@ impl World {
         let mut effects = Vec::new();
         let clock = server.clock(now);
         let engine = Engine::member(state.clone(), ensemble, options, clock, &mut effects);
-        server.process = Some(Process::new(id, engine, state, files, effects, now));
+        server.process = Some(Process::new(id, engine, state, files, configs, effects, now));
         self.note(format_args!(
             "server {index} starts with 0x{last}, epochs {accepted_epoch} and {current_epoch}"
         ));
@@ -174,7 +182,7 @@ impl World {
                 let process = server.process.as_ref().expect("it carries out its effects");
                 if process.state.mode() == ServerMode::Leader {
                     let entries = batch.entry_ranges().map(|(zxid, at)| (zxid, &batch.bytes()[at]));
-                    let verdict = self.oracle.broadcast(id.server, entries);
+                    let verdict = self.oracle.broadcast(id.server, entries, &process.configs);
                     if verdict.is_err() {
                         return self.judge(verdict);
                     }
@@ -230,17 +238,24 @@ impl World {
             QuorumEffect::SetCurrentEpoch(epoch) => {
                 self.begin_disk_work(id, DiskWork::SetCurrentEpoch(epoch));
             }
-            // Members do not change here: what is stored is what every start is given.
-            QuorumEffect::StoreConfigs(_) => {}
-            // Followers serve no observers here.
-            QuorumEffect::ListenForObservers(_) => {}
-            QuorumEffect::Listen => self.set_listening(id, true),
-            QuorumEffect::StopListening => self.set_listening(id, false),
-            QuorumEffect::Connect { id: connect_id, leader, .. } => {
+            QuorumEffect::StoreConfigs(configs) => {
+                self.store_configs(id, configs);
+            }
+            QuorumEffect::Listen => self.listens(id).to_learners = true,
+            QuorumEffect::ListenForObservers(_) => self.listens(id).to_observers = true,
+            QuorumEffect::StopListening => *self.listens(id) = Listens::default(),
+            QuorumEffect::Connect { id: connect_id, leader, addresses } => {
                 self.cancel_connect(id);
+                if addresses.is_empty() {
+                    let event = LearnerEvent::ConnectFailed(connect_id, "no address".into());
+                    return self.post(id, Input::Learner(event));
+                }
                 let attempt = self.number();
-                let leader = (leader.0 - 1) as usize;
-                let connecting = Connecting { id: connect_id, attempt, leader, tries: 0 };
+                let leader = server_of(leader);
+                let as_observers = addresses.iter().all(|at| at.port == OBSERVER_MASTER_PORT);
+                let id_of_engine = connect_id;
+                let connecting =
+                    Connecting { id: id_of_engine, attempt, leader, as_observers, tries: 0 };
                 let process = self.process(id).expect("it carries out its effects");
                 process.connecting = Some(connecting);
                 let delay = self.delay();
@@ -310,11 +325,19 @@ impl World {
         }
         let server = &mut self.servers[index];
         let Some(process) = server.process.take() else { return };
+        self.ended_amid_reconfig += usize::from(process.configs.pending().is_some());
         let id = process.id;
         drop(process);
+        let files = server.config_files.as_mut().expect("it is set up");
         match end {
-            ProcessEnd::Exit | ProcessEnd::Kill => server.disk.kill(),
-            ProcessEnd::PowerLoss => server.disk.lose_power(),
+            ProcessEnd::Exit | ProcessEnd::Kill => {
+                server.disk.kill();
+                files.kill(&mut server.random);
+            }
+            ProcessEnd::PowerLoss => {
+                server.disk.lose_power();
+                files.lose_power(&mut server.random);
+            }
         }
         self.note(format_args!("server {index} ends: {end:?}"));
         self.oracle.stopped(index);
@@ -325,7 +348,7 @@ impl World {
     /// Has a server start in a while.
     pub(super) fn plan_start(&mut self, index: usize, delay: Time) {
         let server = &mut self.servers[index];
-        if server.process.is_none() && !server.starts {
+        if server.is_set_up() && server.process.is_none() && !server.starts {
             server.starts = true;
             self.queue.after(delay, Event::Start(index));
         }

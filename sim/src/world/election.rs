@@ -7,13 +7,14 @@ use gamekeeper::proto::{Notification, Sid};
 use gamekeeper::quorum::Link;
 
 use super::World;
+use super::membership::{server_of, sid_of};
 use crate::queue::{Event, ProcessId, SECOND};
 use crate::violation::Violation;
 
 impl World {
     /// Sends a server's newest message to another.
     pub(super) fn send_vote(&mut self, from: ProcessId, to: Sid, message: Bytes) {
-        let to = (to.0 - 1) as usize;
+        let to = server_of(to);
         if self.votes.insert((from.server, to), message).is_none() {
             let delay = self.delay();
             self.queue.after(delay, Event::Election(from.server, to));
@@ -48,7 +49,7 @@ impl World {
                         notification.peer_epoch
                     ),
                 );
-                let from = Sid(from as i64 + 1);
+                let from = sid_of(from);
                 let event = ElectionEvent::Notification { from, notification };
                 self.post(receiver, Input::Election(event));
             }
@@ -61,7 +62,7 @@ impl World {
 
     fn tell_link(&mut self, teller: usize, about: usize, link: Link) {
         if let Some(id) = self.servers[teller].process.as_ref().map(|process| process.id) {
-            let sid = Sid(about as i64 + 1);
+            let sid = sid_of(about);
             self.post(id, Input::Election(ElectionEvent::Link { sid, link }));
         }
     }

@@ -1,8 +1,8 @@
 //! What goes wrong: processes that stop, lose power or get no processor time, networks that are cut
 //! or slow, disks that are slow or fail, clocks that jump. Each fault ends after a while.
 
-use super::World;
 use super::driver::ProcessEnd;
+use super::{World, leader_of};
 use crate::queue::{Event, SECOND, Time};
 use crate::sim_disk::DiskError;
 
@@ -35,6 +35,7 @@ impl World {
         self.is_failing = false;
         let numbers: Vec<usize> = self.faults.keys().copied().collect();
         numbers.into_iter().for_each(|number| self.on_fault(number));
+        self.correct_config_files();
         let now = self.queue.now();
         for index in 0..self.servers.len() {
             self.servers[index].disk.set_error(None);
@@ -168,11 +169,7 @@ impl World {
 
     /// The server that leads, if one says so.
     pub fn leader(&self) -> Option<usize> {
-        let leads = |server: &super::Server| {
-            let process = server.process.as_ref();
-            process.is_some_and(|p| p.state.mode() == gamekeeper::processor::ServerMode::Leader)
-        };
-        self.servers.iter().position(leads)
+        leader_of(&self.servers)
     }
 
     fn crash(&mut self, server: usize, end: ProcessEnd) {

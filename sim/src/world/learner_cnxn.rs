@@ -16,7 +16,7 @@ use gamekeeper::server::storage::receive_snapshot;
 
 use super::disk_work::FILES_DIR;
 use super::driver::push_packet;
-use super::process::Connecting;
+use super::process::{Connecting, Listens, Process};
 use super::{Piece, World};
 use crate::database::{Walk, tree_options};
 use crate::history::Record;
@@ -92,8 +92,8 @@ enum SyncContent {
 }
 
 impl World {
-    pub(super) fn set_listening(&mut self, id: ProcessId, is_listening: bool) {
-        self.process(id).expect("it carries out its effects").is_listening = is_listening;
+    pub(super) fn listens(&mut self, id: ProcessId) -> &mut Listens {
+        &mut self.process(id).expect("it carries out its effects").listens
     }
 
     /// A learner tries to connect.
@@ -102,7 +102,11 @@ impl World {
         let Some(connecting) = process.connecting.take_if(|c| c.attempt == attempt) else { return };
         let leader = connecting.leader;
         let passes = self.passes(id.server, leader) && self.passes(leader, id.server);
-        let listening = self.servers[leader].process.as_ref().filter(|leader| leader.is_listening);
+        let listens = |process: &&Process| match connecting.as_observers {
+            true => process.listens.to_observers,
+            false => process.listens.to_learners,
+        };
+        let listening = self.servers[leader].process.as_ref().filter(listens);
         match listening.map(|leader| leader.id) {
             Some(leader) if passes => self.connect(id, leader, &connecting),
             _ if connecting.tries + 1 >= TRIES_MAX => {
@@ -256,7 +260,8 @@ impl World {
             if !here.is_known {
                 here.is_known = true;
                 let cnxn = here.cnxn.clone();
-                if !self.process(id).is_some_and(|process| process.is_listening) {
+                let listens = self.process(id).map(|process| process.listens).unwrap_or_default();
+                if !listens.to_learners && !listens.to_observers {
                     return self.close_end(number, end, "learners are listened for no more");
                 }
                 self.post(id, Input::Learner(LearnerEvent::Accepted(cnxn)));

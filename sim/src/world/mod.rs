@@ -8,22 +8,22 @@ mod driver;
 mod election;
 mod faults;
 mod learner_cnxn;
+pub mod membership;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use gamekeeper::quorum::QuorumVerifier;
 
 pub use client_cnxn::ClientLink;
 pub use disk_work::FILES_DIR;
 pub use faults::Fault;
 pub use learner_cnxn::Stream;
-pub use process::{Process, Server};
+pub use process::{Process, Server, leader_of};
 
 use crate::client::Client;
+use crate::config_files::ConfigFiles;
 use crate::history::Record;
 use crate::oracle::Oracle;
 use crate::plan::Plan;
@@ -46,8 +46,6 @@ pub enum Piece {
 pub struct World {
     /// What the seed decided.
     pub plan: Plan,
-    /// The ensemble.
-    pub verifier: Arc<QuorumVerifier>,
     /// The clock.
     pub queue: Queue,
     /// Chance.
@@ -76,6 +74,8 @@ pub struct World {
     pub oracle: Oracle,
     /// What happened.
     pub trace: Trace,
+    /// Processes that ended between the proposal of a reconfig and its commit.
+    pub ended_amid_reconfig: usize,
     /// What was found to be wrong first.
     pub violation: Option<Violation>,
     next_number: u64,
@@ -84,14 +84,20 @@ pub struct World {
 impl World {
     /// A world in which nothing has happened yet.
     pub fn new(plan: Plan, is_trace_printed: bool) -> Self {
-        let verifier = plan.verifier();
         let mut random = Rng::with_seed(plan.seed ^ 0x5eed);
-        let servers = (0..plan.servers()).map(|_| Server::new(random.fork())).collect();
-        let clients =
+        let mut servers: Vec<_> = (0..plan.slots()).map(|_| Server::new(random.fork())).collect();
+        for server in &mut servers[..plan.servers()] {
+            server.config_files = Some(ConfigFiles::new(plan.verifier()));
+        }
+        let mut clients: Vec<_> =
             (0..plan.clients).map(|index| Client::new(index, plan.pause, random.fork())).collect();
+        if plan.has_reconfigs {
+            let mut administrator = Client::new(plan.clients, plan.reconfig_pause, random.fork());
+            administrator.is_administrator = true;
+            clients.push(administrator);
+        }
         let mut world = Self {
             oracle: Oracle::new(&plan),
-            verifier,
             queue: Queue::default(),
             random,
             servers,
@@ -105,13 +111,14 @@ impl World {
             clients,
             links: BTreeMap::new(),
             trace: Trace::new(is_trace_printed),
+            ended_amid_reconfig: 0,
             violation: None,
             next_number: 0,
             plan,
         };
-        for server in 0..world.servers.len() {
-            let at = world.random.u64(..SECOND / 2);
-            world.queue.at(at, Event::Start(server));
+        for server in 0..world.plan.servers() {
+            let delay = world.random.u64(..SECOND / 2);
+            world.plan_start(server, delay);
         }
         for client in 0..world.clients.len() {
             let at = world.random.u64(..SECOND);

@@ -8,10 +8,11 @@ use gamekeeper::engine::{Effect, Engine, Input, Now};
 use gamekeeper::persistence::{DataDirs, EpochFiles, FileTxnLog};
 use gamekeeper::processor::{ServerMode, ServerState, ZkDatabase};
 use gamekeeper::proto::{Millis, Zxid};
-use gamekeeper::quorum::{ConnectId, LearnerCnxnId};
+use gamekeeper::quorum::{Configs, ConnectId, LearnerCnxnId};
 use gamekeeper::server::storage::SnapshotInProgress;
 
 use super::learner_cnxn::SyncJob;
+use crate::config_files::ConfigFiles;
 use crate::history::{History, Record};
 use crate::queue::{End, MS, ProcessId, Time};
 use crate::sim_disk::SimDisk;
@@ -25,6 +26,8 @@ pub struct Server {
     pub disk: SimDisk,
     /// What the disk stands for, for whoever judges.
     pub history: History,
+    /// Its configurations, once it is set up.
+    pub config_files: Option<ConfigFiles>,
     /// The process, if one runs.
     pub process: Option<Process>,
     /// How often one was started.
@@ -47,6 +50,8 @@ pub enum DiskWork {
     SetAcceptedEpoch(i64),
     /// `currentEpoch`.
     SetCurrentEpoch(i64),
+    /// These configurations are stored.
+    StoreConfigs(Configs),
     /// The history is cut; the database may have to be read anew.
     Truncate { to: Zxid, reload: bool },
     /// This database takes the place of everything.
@@ -73,8 +78,19 @@ pub struct Connecting {
     pub attempt: u64,
     /// Whom to.
     pub leader: usize,
+    /// Whether at the port that a follower has for observers.
+    pub as_observers: bool,
     /// Tries so far.
     pub tries: u32,
+}
+
+/// Where a process listens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Listens {
+    /// At the quorum port.
+    pub to_learners: bool,
+    /// At the port of an observer master.
+    pub to_observers: bool,
 }
 
 /// A running process: an engine, and the shell's part around it.
@@ -101,6 +117,8 @@ pub struct Process {
     pub disk_work: Option<DiskWork>,
     /// When it looks into its mailbox next.
     pub wakes_at: Option<Time>,
+    /// The configurations, as they are on disk.
+    pub configs: Configs,
     /// Whether it was told to stop.
     pub is_retiring: bool,
     /// Whether its election port is open.
@@ -109,8 +127,8 @@ pub struct Process {
     pub paused_until: Time,
     /// When it was started.
     pub started: Time,
-    /// Whether learners may connect.
-    pub is_listening: bool,
+    /// The ports at which learners, and observers of a follower, may connect.
+    pub listens: Listens,
     /// The attempt to connect to a leader.
     pub connecting: Option<Connecting>,
     /// The connection that came of it.
@@ -132,13 +150,19 @@ impl Server {
         Self {
             disk: SimDisk::new(random.fork()),
             history: History::default(),
+            config_files: None,
             process: None,
             lives: 0,
             clock_skew_ms: 0,
             disk_slowness: 1,
-            starts: true,
+            starts: false,
             random,
         }
+    }
+
+    /// Whether it is one by now.
+    pub fn is_set_up(&self) -> bool {
+        self.config_files.is_some()
     }
 
     /// The time as this server's process knows it.
@@ -149,6 +173,14 @@ impl Server {
     }
 }
 
+/// The server that leads, if one says so.
+pub fn leader_of(servers: &[Server]) -> Option<usize> {
+    let leads = |server: &Server| {
+        server.process.as_ref().is_some_and(|process| process.state.mode() == ServerMode::Leader)
+    };
+    servers.iter().position(leads)
+}
+
 impl Process {
     /// A process with a new engine, and what the engine wanted done when it was made.
     pub fn new(
@@ -156,6 +188,7 @@ impl Process {
         engine: Engine,
         state: Arc<ServerState>,
         files: Files,
+        configs: Configs,
         effects: Vec<Effect>,
         started: Time,
     ) -> Self {
@@ -171,11 +204,12 @@ impl Process {
             files,
             disk_work: None,
             wakes_at: None,
+            configs,
             is_retiring: false,
             takes_votes: true,
             paused_until: 0,
             started,
-            is_listening: false,
+            listens: Listens::default(),
             connecting: None,
             wanted: None,
             cnxns: BTreeMap::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use super::{Learner, LearnerOutput};
+use crate::mutation::{self, Mutation};
 use crate::proto::{Packet, PacketType, Sid, Zxid};
 use crate::quorum::configs::{ConfigChange, judge_change};
 use crate::quorum::effect::QuorumEffect;
@@ -39,7 +40,8 @@ impl Learner {
         // One of an epoch before is in the history that a quorum has logged, and the number of the
         // epoch itself is that of the first configuration.
         let is_proposed = version.epoch() == self.epoch && version.counter() != 0;
-        if is_proposed && version > self.committed {
+        let is_committed = !is_proposed || version <= self.committed;
+        if !is_committed && !mutation::is_on(Mutation::ActivateProposed) {
             return Ok(());
         }
         match self.commit_config(config, None, out) {
