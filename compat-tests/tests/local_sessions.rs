@@ -91,8 +91,9 @@ fn script(ensemble: &Ensemble, role: Role, other: Role) -> Vec<String> {
     // One whose client is silent ends.
     let (mut client, silent) = open(address, &Session::new(1_000), false).client();
     seen.push(is_closed_by_server(&mut client).to_string());
-    seen.push(open(address, &silent, false).describe());
+    // Not before: the end of a session closes whatever connection it has then.
     wait_until("the end of all sessions", || sessions(ensemble, here).starts_with("0 local, 0 "));
+    seen.push(open(address, &silent, false).describe());
     seen
 }
 
