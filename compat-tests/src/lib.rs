@@ -8,6 +8,7 @@ pub mod differential;
 pub mod ensemble;
 pub mod fill;
 pub mod history;
+pub mod hosts;
 pub mod machine;
 pub mod program;
 pub mod raw_client;

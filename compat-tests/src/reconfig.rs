@@ -10,6 +10,7 @@ use std::{fs, io, thread};
 use jute::{GetDataRequest, GetDataResponse, ReconfigRequest};
 
 use crate::ensemble::Ensemble;
+use crate::hosts::Hosts;
 use crate::raw_client::{RawClient, op};
 use crate::server::SUPER_PASSWORD;
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jute::{CreateTxn, Field, TxnHeader};
 
 use crate::ensemble::Ensemble;
+use crate::hosts::Hosts;
 use crate::raw_client::{op, open_acl};
 use crate::wire::quorum::{
     LOOKING, PROTOCOL_VERSION, Packet, Vote, bare, election_introduction, kind, packet, read_packet,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -35,6 +35,9 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long a server may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Lines of a log that are shown of a server whose test has failed.
+pub(crate) const LOG_LINES: usize = 40;
 
 /// Which server to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +127,17 @@ pub fn gamekeeper_binary() -> PathBuf {
         .max()
         .map(|(_, path)| path)
         .expect("no gamekeeper binary: cargo build --release, or set GAMEKEEPER_BIN")
+}
+
+/// The answer to a four-letter word, if each step of it takes no longer than `limit`.
+pub fn four_letter_word(server: SocketAddr, word: &str, limit: Duration) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&server, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let _ = stream.shutdown(Shutdown::Both);
+    Ok(answer)
 }
 
 /// A port that was free a moment ago: for a server alone, which binds it at once.
@@ -218,6 +232,13 @@ impl Home {
         self.dir().join("server.log")
     }
 
+    /// The last lines of that.
+    pub fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
     fn write_config(&self) -> PathBuf {
         let usual = format!(
             "tickTime=2000\n\
@@ -297,14 +318,8 @@ impl Server {
     }
 
     /// The answer to a four-letter word, if each step of it takes no longer than `limit`.
-    pub fn try_four_letter_word(&self, word: &str, limit: Duration) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.address(), limit)?;
-        stream.set_read_timeout(Some(limit))?;
-        stream.write_all(word.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let _ = stream.shutdown(Shutdown::Both);
-        Ok(answer)
+    pub fn try_four_letter_word(&self, word: &str, limit: Duration) -> io::Result<String> {
+        four_letter_word(self.address(), word, limit)
     }
 
     /// Waits until it serves.
@@ -380,9 +395,7 @@ impl Server {
 
     /// The last lines it printed.
     pub fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.home().log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        self.home().log_tail()
     }
 }
 

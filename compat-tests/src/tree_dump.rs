@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use jute::{
     Acl, GetAclRequest, GetAclResponse, GetChildrenRequest, GetChildrenResponse, GetDataRequest,
@@ -11,17 +13,20 @@ use jute::{
 };
 
 use crate::raw_client::{RawClient, op};
-use crate::server::{SUPER_PASSWORD, Server};
+use crate::server::{SUPER_PASSWORD, Server, four_letter_word};
 
 /// Requests on the way at a time.
 const WINDOW: usize = 500;
+
+/// How long a server may take to answer a four-letter word.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// How many differing lines [`assert_same`] shows.
 const SHOWN: usize = 20;
 
 /// Every node of the server: path -> one line of data, Stat and ACL.
-pub fn nodes(server: &Server) -> BTreeMap<String, String> {
-    let mut client = RawClient::connect(server.address(), 30_000).expect("a session to dump by");
+pub fn nodes(server: SocketAddr) -> BTreeMap<String, String> {
+    let mut client = RawClient::connect(server, 30_000).expect("a session to dump by");
     client.add_auth("digest", &format!("super:{SUPER_PASSWORD}")).expect("the super identity");
     let all = read_nodes(&mut client).expect("a dump of all nodes");
     client.close().expect("the session to dump by is closed");
@@ -108,10 +113,16 @@ fn acl(acl: &[Acl<'_>]) -> String {
     entries.join(",")
 }
 
+/// The answer of a server that serves to a four-letter word.
+fn ask(server: SocketAddr, word: &str) -> String {
+    four_letter_word(server, word, ANSWER_LIMIT)
+        .unwrap_or_else(|error| panic!("{server} to {word}: {error}"))
+}
+
 /// Sessions and ephemeral nodes by the server's own account (`dump`): `session 0x..` and
 /// `ephemeral 0x.. /path`. Sessions of connections that ask are in it while they live.
-pub fn sessions(server: &Server) -> BTreeSet<String> {
-    let text = server.four_letter_word("dump");
+pub fn sessions(server: SocketAddr) -> BTreeSet<String> {
+    let text = ask(server, "dump");
     let mut found = BTreeSet::new();
     let mut owner = None;
     for line in text.lines().take_while(|line| !line.starts_with("Connections dump")) {
@@ -131,8 +142,8 @@ pub fn sessions(server: &Server) -> BTreeSet<String> {
 }
 
 /// Digests of the tree by zxid (`hash`); a server notes one every 128 transactions.
-pub fn digests(server: &Server) -> BTreeMap<String, String> {
-    let text = server.four_letter_word("hash");
+pub fn digests(server: SocketAddr) -> BTreeMap<String, String> {
+    let text = ask(server, "hash");
     text.lines()
         .filter_map(|line| line.split_once(": "))
         .map(|(zxid, digest)| (zxid.into(), digest.into()))
@@ -141,8 +152,8 @@ pub fn digests(server: &Server) -> BTreeMap<String, String> {
 
 /// How often the server found the tree's digest to differ from the one in its log, if it tells
 /// (`mntr`).
-pub fn digest_mismatches(server: &Server) -> Option<u64> {
-    let text = server.four_letter_word("mntr");
+pub fn digest_mismatches(server: SocketAddr) -> Option<u64> {
+    let text = ask(server, "mntr");
     let line = text.lines().find_map(|line| line.strip_prefix("zk_digest_mismatches_count\t"))?;
     Some(line.trim().parse().expect("a count"))
 }
@@ -161,6 +172,7 @@ pub struct State {
 impl State {
     /// Reads it.
     pub fn of(server: &Server) -> Self {
+        let server = server.address();
         Self { nodes: nodes(server), sessions: sessions(server), digests: digests(server) }
     }
 

@@ -6,6 +6,7 @@ use std::fs;
 use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::history::History;
 use compat_tests::history::checker::assert_sound;
+use compat_tests::hosts::Hosts;
 use compat_tests::raw_client::create_nodes;
 use compat_tests::scripted_leader::{Follower, ScriptedLeader, create_proposal};
 use compat_tests::server::ServerUnderTest;
@@ -318,7 +319,7 @@ fn a_broken_leader_is_left_and_nothing_is_lost() {
     ensemble.launch(FOLLOWER);
     ensemble.wait_until_all_serve();
     assert_sound(&ensemble, &History::default());
-    let nodes = tree_dump::nodes(ensemble.server(FOLLOWER));
+    let nodes = tree_dump::nodes(ensemble.address(FOLLOWER));
     let first = (0..NODES).map(|number| format!("/first-{number}"));
     for path in first.chain(["/good-1".into(), "/good-2".into()]) {
         assert!(nodes.contains_key(&path), "{path} is lost");

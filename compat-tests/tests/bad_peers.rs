@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use compat_tests::ensemble::{Ensemble, Layout, Role};
+use compat_tests::ensemble::{Ensemble, Layout};
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::raw_client::{RawClient, mode, op, open_acl};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::wire::Body;

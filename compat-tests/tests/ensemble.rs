@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use compat_tests::ensemble::{Layout, MemberSpec, PeerType, Role};
+use compat_tests::ensemble::{Layout, MemberSpec, PeerType};
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::raw_client::{RawClient, mode, open_acl};
 use compat_tests::scenario::{Plan, Scenario, run, sync_cases, timing};
 use compat_tests::server::ServerUnderTest;
@@ -96,7 +97,7 @@ fn a_leader_whose_disk_is_full_is_replaced() {
     };
     let made = (0..1000).take_while(is_made).count();
     assert!((1..1000).contains(&made), "{made} large nodes on a disk of 4 MiB");
-    wait_until("the end of the leader", || ensemble.has_ended(leader));
+    wait_until("the end of the leader", || ensemble.ended(leader).is_some());
     assert!(workload.wait_for_progress(5, Duration::from_secs(60)), "writes of the others");
     disk.resize(64 << 20);
     ensemble.kill(leader);

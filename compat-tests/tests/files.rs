@@ -24,7 +24,7 @@ fn hand_on(server: Server, kill: bool, next: ServerUnderTest, sessions: &[Sessio
     let home = if kill { server.kill() } else { server.stop() };
     let server = next.start(home);
     before.assert_handed_on(&State::of(&server), &format!("handed on to {next}"));
-    match digest_mismatches(&server) {
+    match digest_mismatches(server.address()) {
         Some(count) => assert_eq!(count, 0, "digest mismatches that {next} found"),
         None => assert_eq!(next, ServerUnderTest::Gamekeeper, "{next} tells of mismatches"),
     }

@@ -1,7 +1,8 @@
 //! The four-letter words of the members of an ensemble beside Apache's: leader, follower and
 //! observer answer the same lines in the same order.
 
-use compat_tests::ensemble::{Ensemble, Layout, Role};
+use compat_tests::ensemble::{Ensemble, Layout};
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::raw_client::{RawClient, mode, op, open_acl};
 use compat_tests::server::ServerUnderTest;
 use jute::CreateRequest;

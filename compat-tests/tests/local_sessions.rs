@@ -2,7 +2,8 @@
 //! when they become sessions of the ensemble, and when they end; on a leader, a follower and an
 //! observer, as on Apache's.
 
-use compat_tests::ensemble::{Ensemble, Layout, Role};
+use compat_tests::ensemble::{Ensemble, Layout};
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::raw_client::{Session, mode};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::{

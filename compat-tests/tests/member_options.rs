@@ -4,9 +4,10 @@
 use std::thread;
 use std::time::Duration;
 
-use compat_tests::ensemble::{Ensemble, Layout, Role};
+use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::history::History;
 use compat_tests::history::checker::assert_sound;
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::raw_client::{Session, create_nodes, mode};
 use compat_tests::scenario::sync_cases;
 use compat_tests::session_script::{create, open, same_as_apache, wait_until};

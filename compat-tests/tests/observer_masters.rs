@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::history::History;
 use compat_tests::history::checker::assert_sound;
+use compat_tests::hosts::Hosts;
 use compat_tests::raw_client::{RawClient, Session, mode, op};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::{ask, close_session, create, exists, open, wait_until};

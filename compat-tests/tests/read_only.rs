@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use compat_tests::cache::{cache_dir, crate_dir};
-use compat_tests::ensemble::{Ensemble, Layout, Role};
+use compat_tests::ensemble::{Ensemble, Layout};
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::program::{apache_java, compile_java, output};
 use compat_tests::raw_client::{RawClient, Session, mode, op};
 use compat_tests::server::ServerUnderTest;

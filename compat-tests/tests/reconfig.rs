@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use compat_tests::cache::{cache_dir, crate_dir};
-use compat_tests::ensemble::{Ensemble, Layout, MemberPorts, PeerType, Role};
+use compat_tests::ensemble::{Ensemble, Layout, MemberPorts, PeerType};
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
+use compat_tests::hosts::{Hosts, Role};
 use compat_tests::program::run;
 use compat_tests::reconfig::{Change, agreed, change, version_of};
 use compat_tests::server::{SUPER_PASSWORD, ServerUnderTest, gamekeeper_binary};

@@ -9,6 +9,7 @@ use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::history::Summary;
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
+use compat_tests::hosts::Hosts;
 use compat_tests::server::ServerUnderTest;
 
 const OURS: ServerUnderTest = ServerUnderTest::Gamekeeper;

@@ -4,6 +4,7 @@
 use std::thread;
 
 use compat_tests::ensemble::{Ensemble, Layout};
+use compat_tests::hosts::Hosts;
 use compat_tests::raw_client::{Session, mode};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::{close_session, create, exists, open, wait_until};

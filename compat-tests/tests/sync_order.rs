@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use compat_tests::ensemble::Layout;
+use compat_tests::hosts::Hosts;
 use compat_tests::raw_client::op;
 use compat_tests::server::ServerUnderTest;
 use compat_tests::wire::{Body, Connection, Received};

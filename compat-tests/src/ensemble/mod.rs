@@ -1,9 +1,8 @@
 //! Ensembles of real servers on this machine: Apache's releases, this server, or a mix of them.
 //!
 //! A [`Layout`] says who takes part, an [`Ensemble`] runs it. Members are named by their index from
-//! 0; `server.N` and `myid` are the index and 1. Every member can be stopped, killed, frozen and
-//! started again, also as another kind of server on the same data, and with [`Layout::proxied`] the
-//! links between them can be cut ([`links`]).
+//! 0; `server.N` and `myid` are the index and 1. What can be done to members is in [`Hosts`]; with
+//! [`Layout::proxied`] the links between them can be cut, too ([`links`]).
 
 pub mod links;
 mod ports;
@@ -11,24 +10,12 @@ pub mod proxied_stream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
-use std::time::{Duration, Instant};
 
+use crate::hosts::Hosts;
 use crate::machine::Machine;
 use crate::server::{Home, Server, ServerUnderTest};
 use links::Links;
 pub use ports::{MemberPorts, PortBlock};
-
-/// How long an ensemble may take to serve, on a loaded machine.
-const SERVE_LIMIT: Duration = Duration::from_secs(120);
-
-/// How long a member may take to say what it is. One that is frozen says nothing.
-const WORD_LIMIT: Duration = Duration::from_millis(500);
-
-/// How long a server whose disk has failed may take to end, Apache's in steps.
-const END_PAUSE: Duration = Duration::from_millis(500);
-
-/// Pause between two questions.
-const POLL: Duration = Duration::from_millis(20);
 
 /// Whether a member votes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,75 +231,31 @@ impl Layout {
 
 /// A member: its data directory, and its process while it runs.
 #[derive(Debug)]
-struct Member {
-    spec: MemberSpec,
-    ports: MemberPorts,
-    machine: Option<Machine>,
-    place: Place,
+pub(crate) struct Member {
+    pub(crate) spec: MemberSpec,
+    pub(crate) ports: MemberPorts,
+    pub(crate) machine: Option<Machine>,
+    pub(crate) place: Place,
 }
 
 #[derive(Debug)]
-enum Place {
+pub(crate) enum Place {
     Down(Home),
     Up(Server),
     /// Between the two; nobody sees it.
     Moving,
 }
 
-/// What a member says it is (`zk_server_state`), or why it does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It leads.
-    Leader,
-    /// It follows.
-    Follower,
-    /// It observes.
-    Observer,
-    /// It is cut off, and serves reads.
-    ReadOnly,
-    /// It runs, and serves nobody.
-    NotServing,
-    /// It is stopped or frozen.
-    Silent,
-}
-
-impl Role {
-    /// Whether clients are served, with writes.
-    pub fn serves(self) -> bool {
-        matches!(self, Self::Leader | Self::Follower | Self::Observer)
-    }
-}
-
 /// A running ensemble. Its members are killed when it is dropped, and the ends of their logs
 /// printed if a test failed.
 #[derive(Debug)]
 pub struct Ensemble {
-    members: Vec<Member>,
-    links: Option<Links>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) links: Option<Links>,
     block: PortBlock,
 }
 
 impl Ensemble {
-    /// How many members it has.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    /// Where clients of a member connect, whether it runs or not.
-    pub fn address(&self, member: usize) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.members[member].ports.client).into()
-    }
-
-    /// Where clients connect, of all members.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        (0..self.len()).map(|member| self.address(member)).collect()
-    }
-
     /// Where learners of a member connect, without proxies.
     pub fn quorum_address(&self, member: usize) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.members[member].ports.quorum).into()
@@ -321,11 +264,6 @@ impl Ensemble {
     /// Where other members elect with it, without proxies.
     pub fn election_address(&self, member: usize) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.members[member].ports.election).into()
-    }
-
-    /// The kind a member is now.
-    pub fn kind(&self, member: usize) -> ServerUnderTest {
-        self.members[member].spec.kind
     }
 
     /// The server line of a member as a reconfig wants it, if it plays this part.
@@ -385,16 +323,6 @@ impl Ensemble {
         self.links.as_ref().expect("a layout that is proxied")
     }
 
-    /// The machine under a member, of an ensemble with [`Layout::on_machines`].
-    pub fn machine(&self, member: usize) -> &Machine {
-        self.members[member].machine.as_ref().expect("a layout on machines")
-    }
-
-    /// Whether there are proxies on the links.
-    pub fn is_proxied(&self) -> bool {
-        self.links.is_some()
-    }
-
     /// The process of a member that runs.
     pub fn server(&self, member: usize) -> &Server {
         match &self.members[member].place {
@@ -410,172 +338,6 @@ impl Ensemble {
             Place::Down(home) => home,
             Place::Moving => unreachable!("nobody sees it between the two"),
         }
-    }
-
-    /// Whether the process of a member that was started has ended by itself.
-    pub fn has_ended(&mut self, member: usize) -> bool {
-        match &mut self.members[member].place {
-            Place::Up(server) => server.ended().is_some(),
-            _ => false,
-        }
-    }
-
-    /// Whether a member has been started and not stopped.
-    pub fn is_up(&self, member: usize) -> bool {
-        matches!(self.members[member].place, Place::Up(_))
-    }
-
-    /// Starts a member that is down.
-    pub fn launch(&mut self, member: usize) {
-        let slot = &mut self.members[member];
-        match std::mem::replace(&mut slot.place, Place::Moving) {
-            Place::Down(home) => slot.place = Place::Up(slot.spec.kind.launch(home)),
-            _ => panic!("member {member} runs already"),
-        }
-    }
-
-    /// Starts a member that is down as another kind of server, on the data it has.
-    pub fn launch_as(&mut self, member: usize, kind: ServerUnderTest) {
-        self.members[member].spec.kind = kind;
-        self.launch(member);
-    }
-
-    /// Stops a member with SIGTERM.
-    pub fn stop(&mut self, member: usize) {
-        self.bring_down(member, Server::stop);
-    }
-
-    /// Kills a member with SIGKILL.
-    pub fn kill(&mut self, member: usize) {
-        self.bring_down(member, Server::kill);
-    }
-
-    fn bring_down(&mut self, member: usize, end: impl FnOnce(Server) -> Home) {
-        let slot = &mut self.members[member];
-        match std::mem::replace(&mut slot.place, Place::Moving) {
-            Place::Up(server) => slot.place = Place::Down(end(server)),
-            _ => panic!("member {member} is not running"),
-        }
-    }
-
-    /// What a member says it is.
-    pub fn role(&self, member: usize) -> Role {
-        let Place::Up(server) = &self.members[member].place else { return Role::Silent };
-        let Ok(answer) = server.try_four_letter_word("srvr", WORD_LIMIT) else {
-            return Role::Silent;
-        };
-        match answer.lines().find_map(|line| line.strip_prefix("Mode: ")) {
-            Some("leader") => Role::Leader,
-            Some("follower") => Role::Follower,
-            Some("observer") => Role::Observer,
-            Some("read-only") => Role::ReadOnly,
-            _ => Role::NotServing,
-        }
-    }
-
-    /// Who leads. Of two, as after a cut, it is the one with the higher epoch.
-    pub fn leader(&self) -> Option<usize> {
-        let leaders = (0..self.len()).filter(|member| self.role(*member) == Role::Leader);
-        leaders.max_by_key(|member| self.last_zxid(*member).map(|zxid| zxid >> 32))
-    }
-
-    /// Who leads, once somebody does.
-    pub fn wait_for_leader(&self) -> usize {
-        let deadline = Instant::now() + SERVE_LIMIT;
-        loop {
-            if let Some(leader) = self.leader() {
-                return leader;
-            }
-            assert!(Instant::now() < deadline, "nobody leads: {}", self.describe());
-            thread::sleep(POLL);
-        }
-    }
-
-    /// A voter that does not lead; `nth` picks one of several.
-    pub fn follower(&self, nth: usize) -> usize {
-        let leader = self.wait_for_leader();
-        let voter = |m: &usize| self.members[*m].spec.peer_type == PeerType::Participant;
-        let others: Vec<usize> = (0..self.len()).filter(|m| *m != leader && voter(m)).collect();
-        others[nth % others.len()]
-    }
-
-    /// The zxid a member has applied up to, by its own account (`srvr`).
-    pub fn last_zxid(&self, member: usize) -> Option<i64> {
-        let Place::Up(server) = &self.members[member].place else { return None };
-        let answer = server.try_four_letter_word("srvr", WORD_LIMIT).ok()?;
-        let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
-        i64::from_str_radix(zxid, 16).ok()
-    }
-
-    /// Waits until these members serve; panics with their logs' ends if they never do.
-    pub fn wait_until_serving(&mut self, members: &[usize]) {
-        let deadline = Instant::now() + SERVE_LIMIT;
-        while !members.iter().all(|member| self.role(*member).serves()) {
-            for member in members {
-                let Place::Up(server) = &mut self.members[*member].place else {
-                    panic!("member {member} is not running")
-                };
-                if let Some(status) = server.ended() {
-                    panic!("member {member} ended with {status}:\n{}", server.log_tail());
-                }
-            }
-            assert!(Instant::now() < deadline, "not all serve: {}", self.describe());
-            thread::sleep(POLL);
-        }
-    }
-
-    /// Waits until a member has this role; panics if it never has.
-    pub fn wait_for_role(&self, member: usize, role: Role) {
-        let deadline = Instant::now() + SERVE_LIMIT;
-        while self.role(member) != role {
-            assert!(Instant::now() < deadline, "{member} is never {role:?}: {}", self.describe());
-            thread::sleep(POLL);
-        }
-    }
-
-    /// [`Self::wait_until_serving`] for all.
-    pub fn wait_until_all_serve(&mut self) {
-        let all: Vec<usize> = (0..self.len()).collect();
-        self.wait_until_serving(&all);
-    }
-
-    /// Starts who is down or has ended, thaws who is frozen, repairs every disk, heals every link
-    /// and waits until all serve.
-    pub fn recover(&mut self) {
-        if let Some(links) = &self.links {
-            links.heal_all();
-        }
-        for member in 0..self.len() {
-            if let Some(machine) = &self.members[member].machine {
-                machine.repair();
-            }
-            match &self.members[member].place {
-                Place::Up(server) => server.thaw(),
-                _ => self.launch(member),
-            }
-        }
-        self.restart_the_ended();
-        self.wait_until_all_serve();
-    }
-
-    /// Starts again whom a broken disk has ended. It may take a moment to see that it must.
-    fn restart_the_ended(&mut self) {
-        if self.members.iter().all(|member| member.machine.is_none()) {
-            return;
-        }
-        thread::sleep(END_PAUSE);
-        for member in 0..self.len() {
-            if self.has_ended(member) {
-                self.bring_down(member, Server::into_home);
-                self.launch(member);
-            }
-        }
-    }
-
-    /// Kind and role of each member, for people.
-    pub fn describe(&self) -> String {
-        let each = (0..self.len()).map(|m| format!("{} {} {:?}", m, self.kind(m), self.role(m)));
-        each.collect::<Vec<_>>().join(", ")
     }
 }
 

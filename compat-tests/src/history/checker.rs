@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use super::workload::{REFUSED, ROOT};
 use super::{Action, History, Outcome, Summary, Trouble, Write, registers};
-use crate::ensemble::Ensemble;
+use crate::hosts::Hosts;
 use crate::server::ServerUnderTest;
 use crate::tree_dump;
 
@@ -38,10 +38,10 @@ type Nodes = BTreeMap<String, String>;
 
 /// Checks everything; the ensemble has to serve, and nobody may write to it any more. Gives the
 /// counts, or what is wrong.
-pub fn check(ensemble: &Ensemble, history: &History) -> Result<Summary, Vec<Trouble>> {
+pub fn check(hosts: &dyn Hosts, history: &History) -> Result<Summary, Vec<Trouble>> {
     let mut troubles = history.troubles.clone();
-    wait_for_ephemerals(ensemble, history, &mut troubles);
-    let nodes = same_on_all_members(ensemble, &mut troubles);
+    wait_for_ephemerals(hosts, history, &mut troubles);
+    let nodes = same_on_all_members(hosts, &mut troubles);
     check_nodes(history, &nodes, &mut troubles);
     check_counters(history, &nodes, &mut troubles);
     check_order(history, &mut troubles);
@@ -52,8 +52,8 @@ pub fn check(ensemble: &Ensemble, history: &History) -> Result<Summary, Vec<Trou
 }
 
 /// [`check`] that panics with what is wrong.
-pub fn assert_sound(ensemble: &Ensemble, history: &History) -> Summary {
-    check(ensemble, history).unwrap_or_else(|troubles| {
+pub fn assert_sound(hosts: &dyn Hosts, history: &History) -> Summary {
+    check(hosts, history).unwrap_or_else(|troubles| {
         let shown: Vec<String> = troubles.iter().take(20).map(ToString::to_string).collect();
         panic!(
             "{} things are wrong:\n  {}\n{}",
@@ -64,12 +64,12 @@ pub fn assert_sound(ensemble: &Ensemble, history: &History) -> Summary {
     })
 }
 
-fn wait_for_ephemerals(ensemble: &Ensemble, history: &History, troubles: &mut Vec<Trouble>) {
+fn wait_for_ephemerals(hosts: &dyn Hosts, history: &History, troubles: &mut Vec<Trouble>) {
     let longest = history.expired.iter().map(|expired| expired.timeout).max();
     let deadline = Instant::now() + SETTLE_LIMIT + longest.unwrap_or_default();
     let ours: BTreeSet<&str> = history.ephemerals.iter().map(|node| node.path.as_str()).collect();
     let left = loop {
-        let owned: Vec<String> = tree_dump::sessions(ensemble.server(0))
+        let owned: Vec<String> = tree_dump::sessions(hosts.address(0))
             .into_iter()
             .filter(|line| line.split(' ').nth(2).is_some_and(|path| ours.contains(path)))
             .collect();
@@ -82,14 +82,14 @@ fn wait_for_ephemerals(ensemble: &Ensemble, history: &History, troubles: &mut Ve
 }
 
 /// The nodes, after making sure that all members have the same.
-fn same_on_all_members(ensemble: &Ensemble, troubles: &mut Vec<Trouble>) -> Nodes {
+fn same_on_all_members(hosts: &dyn Hosts, troubles: &mut Vec<Trouble>) -> Nodes {
     // A session that ends between two members' dumps would not change what is compared.
     let dump = |member: usize| {
-        let mut nodes = tree_dump::nodes(ensemble.server(member));
-        // Each member makes that node itself, at its own time; and with its own text while there
-        // are proxies on the links.
+        let mut nodes = tree_dump::nodes(hosts.address(member));
+        // Each member makes that node itself, at its own time; and with its own text where others
+        // are known to it by addresses of its own.
         if let Some(line) = nodes.remove(CONFIG)
-            && !ensemble.is_proxied()
+            && hosts.agree_on_addresses()
         {
             nodes.insert(CONFIG.into(), data_of(&line).into());
         }
@@ -99,7 +99,7 @@ fn same_on_all_members(ensemble: &Ensemble, troubles: &mut Vec<Trouble>) -> Node
     let first = loop {
         let first = dump(0);
         let mut differing = Vec::new();
-        for member in 1..ensemble.len() {
+        for member in 1..hosts.len() {
             let paths = tree_dump::differing(&first, &dump(member)).into_iter();
             let trouble = |path| format!("members 0 and {member} differ at {path}");
             differing.extend(paths.map(|path| Trouble::new(trouble(path))));
@@ -113,7 +113,7 @@ fn same_on_all_members(ensemble: &Ensemble, troubles: &mut Vec<Trouble>) -> Node
     };
     let deadline = Instant::now() + SETTLE_LIMIT;
     loop {
-        let zxids: Vec<Option<i64>> = (0..ensemble.len()).map(|m| ensemble.last_zxid(m)).collect();
+        let zxids: Vec<Option<i64>> = (0..hosts.len()).map(|m| hosts.last_zxid(m)).collect();
         if zxids.iter().all(|zxid| zxid.is_some() && *zxid == zxids[0]) {
             break;
         }
@@ -124,11 +124,11 @@ fn same_on_all_members(ensemble: &Ensemble, troubles: &mut Vec<Trouble>) -> Node
         thread::sleep(Duration::from_millis(50));
     }
     let mut digests: HashMap<String, (usize, String)> = HashMap::new();
-    for member in 0..ensemble.len() {
-        let server = ensemble.server(member);
+    for member in 0..hosts.len() {
+        let server = hosts.address(member);
         if let Some(count @ 1..) = tree_dump::digest_mismatches(server) {
             let text = format!("member {member} counts {count} mismatches of digests");
-            match ensemble.kind(member) {
+            match hosts.kind(member) {
                 ServerUnderTest::Gamekeeper => troubles.push(Trouble::new(text)),
                 // Apache's learner counts and logs digests over a leader's snapshot, taken while
                 // writes went on, before the tree is that of one moment again. Its deposed leader

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use crate::ensemble::Ensemble;
+use crate::hosts::Hosts;
 use crate::scenario::names;
 use crate::scenario::timing::usual_ticks;
 use crate::server::{ServerUnderTest, gamekeeper_binary};

@@ -7,7 +7,8 @@ use rustix::io::Errno;
 
 use super::{BEYOND_SYNC_LIMIT_MS, Run, Scenario};
 use crate::ensemble::links::Cut;
-use crate::machine::Call;
+use crate::hosts::Hosts;
+use crate::machine::{Call, Machine};
 
 /// What torture picks from, with how often.
 const MIX: [(usize, Scenario); 13] = [
@@ -43,7 +44,7 @@ const TORTURE_HEALS: usize = 600;
 
 /// Does one scenario's harm, waits until the others get on where they can, and heals.
 pub(super) fn once(run: &mut Run, scenario: Scenario) {
-    let leader = run.ensemble.wait_for_leader();
+    let leader = run.hosts.wait_for_leader();
     do_harm(run, scenario, leader);
     match scenario {
         Scenario::Calm => hold(Duration::from_millis(500)),
@@ -64,8 +65,8 @@ pub(super) fn torture(run: &mut Run, deadline: Instant) {
     while Instant::now() < deadline {
         let scenario = run.rng.weighted(&MIX);
         // Nobody may lead just now.
-        let leader = run.ensemble.leader();
-        let leader = leader.unwrap_or_else(|| run.rng.below(run.ensemble.len()));
+        let leader = run.hosts.leader();
+        let leader = leader.unwrap_or_else(|| run.rng.below(run.hosts.len()));
         do_harm(run, scenario, leader);
         hold(Duration::from_millis(run.rng.below(TORTURE_HOLD_MS_MAX) as u64));
         if run.rng.per_mille(TORTURE_HEALS) {
@@ -76,6 +77,10 @@ pub(super) fn torture(run: &mut Run, deadline: Instant) {
 
 fn hold(time: Duration) {
     thread::sleep(time);
+}
+
+fn machine(hosts: &dyn Hosts, member: usize) -> &Machine {
+    hosts.machine(member).expect("hosts with machines, as the scenario needs them")
 }
 
 /// Does harm, as far as who it is meant for is still up.
@@ -90,24 +95,24 @@ fn do_harm(run: &mut Run, scenario: Scenario, leader: usize) {
         }
         _ => leader,
     };
-    let who = format!("{target} ({})", run.ensemble.kind(target));
-    let (ensemble, workload) = (&mut run.ensemble, &mut run.workload);
+    let who = format!("{target} ({})", run.hosts.kind(target));
+    let (hosts, workload) = (&mut run.hosts, &mut run.workload);
     match scenario {
         Scenario::LeaderKill | Scenario::FollowerKill => {
-            if ensemble.is_up(target) {
+            if hosts.is_up(target) {
                 workload.step(format!("{scenario}: kill -9 of member {who}"));
-                ensemble.kill(target);
+                hosts.kill(target);
             }
         }
         Scenario::LeaderFreeze | Scenario::FollowerFreeze => {
-            if ensemble.is_up(target) {
+            if hosts.is_up(target) {
                 workload.step(format!("{scenario}: SIGSTOP to member {who}"));
-                ensemble.server(target).freeze();
+                hosts.pause(target);
             }
         }
         Scenario::LeaderIsolated | Scenario::FollowerIsolated => {
             workload.step(format!("{scenario}: member {who} is cut off"));
-            ensemble.links().isolate(target, Cut::Drop);
+            hosts.cut(target, Cut::Drop);
         }
         Scenario::OneWay => {
             let (from, to) = match run.rng.below(2) {
@@ -115,22 +120,24 @@ fn do_harm(run: &mut Run, scenario: Scenario, leader: usize) {
                 _ => (follower, leader),
             };
             workload.step(format!("one-way: member {from} to {to} is cut; {leader} leads"));
-            ensemble.links().cut(from, to, Cut::Drop);
+            if let Err(reason) = hosts.cut_one_way(from, to) {
+                workload.step(format!("not done: {reason}"));
+            }
         }
         Scenario::LinksClosed => {
             workload.step(format!("links-closed: those of member {who}"));
-            ensemble.links().isolate(target, Cut::Close);
+            hosts.cut(target, Cut::Close);
         }
         Scenario::AllKilled => {
             workload.step("all-killed: kill -9 of every member");
-            for member in (0..ensemble.len()).filter(|m| ensemble.is_up(*m)).collect::<Vec<_>>() {
-                ensemble.kill(member);
+            for member in (0..hosts.len()).filter(|m| hosts.is_up(*m)).collect::<Vec<_>>() {
+                hosts.kill(member);
             }
         }
         Scenario::SlowDisk => {
             let delay = Duration::from_millis(run.rng.below(SLOW_FLUSH_MS_MAX) as u64);
             workload.step(format!("slow-disk: flushes of member {who} take {delay:?} longer"));
-            ensemble.machine(target).slow_flushes(delay);
+            machine(&**hosts, target).slow_flushes(delay);
         }
         Scenario::FailingDisk | Scenario::FullDisk => {
             let after = run.rng.below(CALLS_LEFT_MAX) as i64;
@@ -139,13 +146,13 @@ fn do_harm(run: &mut Run, scenario: Scenario, leader: usize) {
                 _ => (Call::Write, Errno::NOSPC),
             };
             workload.step(format!("{scenario}: {call:?} of member {who} fails after {after}"));
-            ensemble.machine(target).fail(call, error.raw_os_error(), after);
+            machine(&**hosts, target).fail(call, error.raw_os_error(), after);
         }
         Scenario::ClockJump => {
             let by = run.rng.below(2 * CLOCK_JUMP_SECONDS_MAX) as i64;
             let by = by - CLOCK_JUMP_SECONDS_MAX as i64;
             workload.step(format!("clock-jump: of member {who}, by {by} s"));
-            ensemble.machine(target).set_clock_wrong(by);
+            machine(&**hosts, target).set_clock_wrong(by);
         }
         Scenario::RollingRestart
         | Scenario::RollingReplace

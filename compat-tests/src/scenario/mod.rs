@@ -14,10 +14,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::ensemble::{Ensemble, Layout};
+use crate::ensemble::Layout;
 use crate::history::checker::assert_sound;
 use crate::history::workload::{Load, Workload};
 use crate::history::{History, Summary};
+use crate::hosts::Hosts;
 use crate::rng::Rng;
 use crate::server::ServerUnderTest;
 
@@ -159,7 +160,8 @@ impl Plan {
         Self { members: members.to_vec(), observers: Vec::new(), replacements, duration, seed }
     }
 
-    fn layout(&self) -> Layout {
+    /// Its members, with short ticks.
+    pub fn layout(&self) -> Layout {
         let observers = self.observers.iter();
         observers.fold(Layout::new(&self.members), |layout, kind| layout.with_observer(*kind))
     }
@@ -167,7 +169,7 @@ impl Plan {
 
 /// A scenario while it runs.
 struct Run {
-    ensemble: Ensemble,
+    hosts: Box<dyn Hosts>,
     workload: Workload,
     rng: Rng,
     plan: Plan,
@@ -177,7 +179,7 @@ impl Run {
     /// Everything whole again, and every writer getting on.
     fn recover(&mut self) {
         self.workload.step("recover");
-        self.ensemble.recover();
+        self.hosts.recover();
         self.progress();
     }
 
@@ -186,19 +188,24 @@ impl Run {
         assert!(
             self.workload.wait_for_progress(5, PROGRESS_LIMIT),
             "a writer has been stuck for {PROGRESS_LIMIT:?}: {}",
-            self.ensemble.describe()
+            self.hosts.describe()
         );
     }
 }
 
-/// Runs a scenario and judges it; panics with what is wrong.
+/// Runs a scenario on processes and judges it; panics with what is wrong.
 pub fn run(scenario: Scenario, plan: &Plan) -> Summary {
     println!("{scenario} of {} with seed {}", names(&plan.members), plan.seed);
     let layout = plan.layout().proxied();
     let ensemble = if scenario.needs_machines() { layout.on_machines() } else { layout }.start();
+    run_on(Box::new(ensemble), scenario, plan)
+}
+
+/// [`run`] on hosts whose members serve.
+pub fn run_on(hosts: Box<dyn Hosts>, scenario: Scenario, plan: &Plan) -> Summary {
     let load = Load { seed: plan.seed, ..Load::default() };
-    let workload = Workload::start(&ensemble.addresses(), load);
-    let mut run = Run { ensemble, workload, rng: Rng::new(plan.seed), plan: plan.clone() };
+    let workload = Workload::start(&hosts.addresses(), load);
+    let mut run = Run { hosts, workload, rng: Rng::new(plan.seed), plan: plan.clone() };
     run.progress();
     let deadline = Instant::now() + plan.duration;
     loop {
@@ -214,7 +221,7 @@ pub fn run(scenario: Scenario, plan: &Plan) -> Summary {
     }
     run.recover();
     let history: History = run.workload.finish();
-    let summary = assert_sound(&run.ensemble, &history);
+    let summary = assert_sound(&*run.hosts, &history);
     println!("{scenario}: {summary}");
     summary
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::ensemble::links::Cut;
 use crate::ensemble::proxied_stream::SyncKind;
-use crate::ensemble::{Ensemble, Layout, Role};
+use crate::ensemble::{Ensemble, Layout};
 use crate::history::History;
 use crate::history::checker::assert_sound;
+use crate::hosts::{Hosts, Role};
 use crate::raw_client::{RawClient, create_nodes, mode, open_acl};
 use crate::server::ServerUnderTest;
 use crate::tree_dump;
@@ -105,7 +106,7 @@ fn deposed(what: &str, kinds: &[ServerUnderTest], writes_after: usize, wanted: S
         ServerUnderTest::Apache(_) => wanted,
     };
     expect_sync(&ensemble, what, old, began, wanted);
-    let nodes = tree_dump::nodes(ensemble.server(old));
+    let nodes = tree_dump::nodes(ensemble.address(old));
     let lost = nodes.keys().filter(|path| path.starts_with("/lost-")).count();
     assert_eq!(lost, 0, "nodes that only the old leader had");
     assert_sound(&ensemble, &History::default());

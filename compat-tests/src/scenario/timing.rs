@@ -9,6 +9,7 @@ use jute::CreateRequest;
 
 use crate::ensemble::Layout;
 use crate::history::session::{Answer, ClusterSession};
+use crate::hosts::Hosts;
 use crate::raw_client::{mode, op, open_acl};
 use crate::server::ServerUnderTest;
 
