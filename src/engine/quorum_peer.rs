@@ -603,7 +603,7 @@ impl QuorumPeer {
         self.looks_since = now.monotonic;
         let tick = self.options.tick_time_ms;
         let may_read = self.ensemble.member.read_only_mode;
-        self.read_only = may_read.then(|| ReadOnly::new(&self.ensemble, tick, now));
+        self.read_only = may_read.then(|| ReadOnly::new(core, &self.ensemble, tick, now));
         let mut out = Vec::new();
         let initial = InitialVote { zxid: self.log.last_zxid(), peer_epoch: self.epochs.1 };
         let elected = self.election.look(now.monotonic, initial, &mut out);

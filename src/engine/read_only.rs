@@ -1,7 +1,8 @@
 //! A member that finds no leader for a while serves reads to the clients that asked for no more
 //! (`ReadOnlyZooKeeperServer`, `ReadOnlyRequestProcessor`), and goes on looking.
 //!
-//! 1. It shows the tree as this server last saw it, and changes nothing in it.
+//! 1. It shows the tree as this server last saw it, and changes nothing in it. A tree that is not
+//!    whole (the leader was lost amid its snapshot and what belongs to it) it does not show.
 //! 2. It creates local sessions only, and gives none back that the ensemble knows: a client that
 //!    has one is to find a server that knows whether it lives.
 //! 3. When a leader is found, its connections end and its sessions with them.
@@ -29,12 +30,18 @@ pub(super) struct ReadOnly {
 
 impl ReadOnly {
     /// One that begins to serve unless a leader is found in time.
-    pub(super) fn new(ensemble: &EnsembleOptions, tick_time_ms: i32, now: Now) -> Self {
-        Self {
-            sessions: ensemble.member.learner_tracker(ensemble.my_id, tick_time_ms, now.wall),
-            serves_from: now.monotonic + GRACE_MS_MIN.max(tick_time_ms.into()),
-            is_serving: false,
-        }
+    pub(super) fn new(
+        core: &Core,
+        ensemble: &EnsembleOptions,
+        tick_time_ms: i32,
+        now: Now,
+    ) -> Self {
+        let serves_from = match core.state.database.read().tree.is_whole() {
+            true => now.monotonic + GRACE_MS_MIN.max(tick_time_ms.into()),
+            false => Millis::MAX,
+        };
+        let sessions = ensemble.member.learner_tracker(ensemble.my_id, tick_time_ms, now.wall);
+        Self { sessions, serves_from, is_serving: false }
     }
 
     pub(super) fn deadline(&self) -> Millis {

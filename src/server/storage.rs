@@ -66,6 +66,12 @@ pub fn restore_database(
     let txns_load_time = begin.elapsed() - snapshot_load_time;
     let mut database = sink.into_database();
     database.tree.set_last_processed(restored.zxid);
+    // The first snapshot is of a moment at which nothing changed yet. Without digests nothing can
+    // tell a part of a leader's snapshot from a tree.
+    let is_first = restored.snapshot.as_ref().is_some_and(|it| it.file.zxid == Zxid::ZERO);
+    if is_first || !tree_options.digest_enabled {
+        database.tree.set_whole();
+    }
     Ok(RestoredDatabase {
         database,
         txns_replayed: restored.txns_loaded,

@@ -342,8 +342,8 @@ impl DataTree {
 
     /// Compares digests (`compareDigest`, `compareSnapshotDigests`); a difference is counted and
     /// the server goes on, as ZooKeeper does. Replay over a tree that is not whole yet passes
-    /// through states that never were: nothing is compared there, where ZooKeeper counts
-    /// differences.
+    /// through states that never were: no difference is counted there, where ZooKeeper counts
+    /// them, and the first digest that is the tree's shows that it is whole.
     fn check_digest(&mut self, entry: &TxnEntry<'_>, zxid: Zxid) {
         if !self.options.digest_enabled {
             return;
@@ -359,12 +359,14 @@ impl DataTree {
             }
             return;
         }
+        let expected = entry.digest.as_ref().filter(|digest| digest.version == DIGEST_VERSION);
+        let agrees = expected.map(|digest| digest.tree_digest as u64 == self.digest);
+        self.is_whole |= agrees == Some(true);
         if !self.is_whole {
             return;
         }
         self.log_digest(zxid);
-        let expected = entry.digest.as_ref().filter(|digest| digest.version == DIGEST_VERSION);
-        if expected.is_some_and(|digest| digest.tree_digest as u64 != self.digest) {
+        if agrees == Some(false) {
             self.digest_mismatches += 1;
         }
     }

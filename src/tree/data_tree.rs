@@ -76,7 +76,8 @@ pub struct DataTree {
     /// nothing until its own zxid is reached.
     pub(super) digest_of_snapshot: Option<ZxidDigest>,
     /// Whether the tree is that of one moment. One from a snapshot that does not say at which zxid
-    /// it is, is not known to be before [`DataTree::set_whole`].
+    /// it is, is not known to be before a transaction's digest is its own, or before
+    /// [`DataTree::set_whole`].
     pub(super) is_whole: bool,
     pub(super) digest_mismatches: u64,
 }
@@ -194,6 +195,12 @@ impl DataTree {
     /// digests of transactions are the tree's.
     pub fn set_whole(&mut self) {
         self.is_whole = true;
+    }
+
+    /// Whether the tree is known to be that of one moment, and no mixture of several that only
+    /// the transactions still to come make whole.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// Transactions whose digest was not the tree's.
