@@ -328,6 +328,33 @@ fn the_map_shows_every_room() {
     report("rooms that docs/ARCHITECTURE.md does not show", &missing);
 }
 
+#[test]
+fn documents_name_only_files_that_are_there() {
+    let folders = ["src/", "sim/", "jute/", "tests/", "compat-tests/", "fuzz/", "docs/", "bin/"];
+    let mut documents = vec!["README.md".into(), "CONTRIBUTING.md".into()];
+    documents.push("compat-tests/README.md".into());
+    for folder in ["docs", "docs/adr"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap());
+        let names = entries.map(|entry| format!("{folder}/{}", entry.file_name().display()));
+        documents.extend(names.filter(|name| name.ends_with(".md")));
+    }
+    let mut offences = Vec::new();
+    for document in documents {
+        let text = read(&document);
+        // Every second piece stands between two backticks.
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let path = quoted.split_whitespace().next().unwrap_or_default();
+            let is_pattern = path.contains(['*', '<', '{', '$']) || path.contains("NAME");
+            let is_path = folders.iter().any(|folder| path.starts_with(folder)) && !is_pattern;
+            let here = root().join(&document).with_file_name(path);
+            if is_path && !root().join(path).exists() && !here.exists() {
+                offences.push(format!("{document}: {path}"));
+            }
+        }
+    }
+    report("files that documents name and that are not there", &offences);
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
