@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the images of the tests, with no registry at hand. What is there already stays.
+# Builds the images of the tests, with no registry at hand. What is there and current stays.
 #
 #   compat-tests/images.sh                     all of them
 #   compat-tests/images.sh gamekeeper:local    ours, anew if the binary is newer
@@ -24,6 +24,11 @@ declare -A suites=(
 
 is_there() { docker image inspect "$1" >/dev/null 2>&1; }
 
+# Whether an image is there and was made of what has this digest.
+is_current() {
+    is_there "$1" && [[ $(docker inspect -f '{{index .Config.Labels "digest"}}' "$1") == "$2" ]]
+}
+
 build_ours() {
     local binary=${GAMEKEEPER_BIN:-$top/target/release/gamekeeper}
     if [[ ! -x $binary ]]; then
@@ -32,8 +37,7 @@ build_ours() {
     fi
     local digest
     digest=$(cat "$binary" "$top/Dockerfile" "$top/docker/root.sh" | sha256sum | cut -d' ' -f1)
-    if is_there gamekeeper:local &&
-        [[ $(docker inspect -f '{{index .Config.Labels "digest"}}' gamekeeper:local) == "$digest" ]]; then
+    if is_current gamekeeper:local "$digest"; then
         echo "gamekeeper:local is there"
         return
     fi
@@ -45,8 +49,26 @@ build_ours() {
 }
 
 build_apache() {
-    local image=$1 suite=${suites[$1]}
-    if is_there "$image"; then
+    local image=$1 suite=${suites[$1]} context=$work/apache
+    mkdir -p "$context"
+    install -m 755 "$crate/apache-entrypoint.sh" "$context/docker-entrypoint.sh"
+    cat >"$context/Dockerfile" <<EOF
+FROM $image-packages
+COPY docker-entrypoint.sh /docker-entrypoint.sh
+ENV ZOO_CONF_DIR=/conf ZOO_DATA_DIR=/data ZOO_DATA_LOG_DIR=/datalog ZOO_LOG_DIR=/logs
+ENV PATH=/usr/share/zookeeper/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+RUN mkdir -p /data /datalog /logs /conf && chown 1000:1000 /data /datalog /logs /conf && \\
+    ln -sf /conf/zoo.cfg /etc/zookeeper/conf/zoo.cfg && \\
+    echo 'CLASSPATH=\$CLASSPATH:/usr/share/java/slf4j-simple.jar' >>/etc/zookeeper/conf/environment
+USER 1000:1000
+VOLUME ["/data", "/datalog", "/logs", "/conf"]
+EXPOSE 2181 2888 3888 8080
+ENTRYPOINT ["/docker-entrypoint.sh"]
+CMD ["zkServer.sh", "start-foreground"]
+EOF
+    local digest
+    digest=$(cat "$context/Dockerfile" "$context/docker-entrypoint.sh" | sha256sum | cut -d' ' -f1)
+    if is_current "$image" "$digest"; then
         echo "$image is there"
         return
     fi
@@ -57,21 +79,7 @@ build_apache() {
             --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$work/root.tar"
         docker import "$work/root.tar" "$image-packages" >/dev/null
     fi
-    local context=$work/apache
-    mkdir -p "$context"
-    install -m 755 "$crate/apache-entrypoint.sh" "$context/docker-entrypoint.sh"
-    cat >"$context/Dockerfile" <<EOF
-FROM $image-packages
-COPY docker-entrypoint.sh /docker-entrypoint.sh
-ENV ZOO_CONF_DIR=/conf ZOO_DATA_DIR=/data ZOO_DATA_LOG_DIR=/datalog ZOO_LOG_DIR=/logs
-ENV PATH=/usr/share/zookeeper/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-RUN mkdir -p /data /datalog /logs /conf && ln -sf /conf/zoo.cfg /etc/zookeeper/conf/zoo.cfg
-VOLUME ["/data", "/datalog", "/logs", "/conf"]
-EXPOSE 2181 2888 3888 8080
-ENTRYPOINT ["/docker-entrypoint.sh"]
-CMD ["zkServer.sh", "start-foreground"]
-EOF
-    docker build --quiet -t "$image" "$context"
+    docker build --quiet --label "digest=$digest" -t "$image" "$context"
 }
 
 work=$(mktemp -d)

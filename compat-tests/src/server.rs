@@ -28,7 +28,7 @@ pub const REFERENCE: ServerUnderTest = ServerUnderTest::Apache("3.9.3");
 pub const SUPER_PASSWORD: &str = "secret";
 
 /// Base64 of the SHA-1 of `super:secret`.
-const SUPER_DIGEST: &str = "lK75jTNcA+U9vtVEw5vB51mj/w4=";
+pub(crate) const SUPER_DIGEST: &str = "lK75jTNcA+U9vtVEw5vB51mj/w4=";
 
 /// How long a server may take from its start to its first answer, on a loaded machine.
 const START_LIMIT: Duration = Duration::from_secs(90);

@@ -26,11 +26,16 @@ const SHOWN: usize = 20;
 
 /// Every node of the server: path -> one line of data, Stat and ACL.
 pub fn nodes(server: SocketAddr) -> BTreeMap<String, String> {
-    let mut client = RawClient::connect(server, 30_000).expect("a session to dump by");
-    client.add_auth("digest", &format!("super:{SUPER_PASSWORD}")).expect("the super identity");
-    let all = read_nodes(&mut client).expect("a dump of all nodes");
-    client.close().expect("the session to dump by is closed");
-    all
+    try_nodes(server).unwrap_or_else(|error| panic!("a dump of all nodes of {server}: {error}"))
+}
+
+/// [`nodes`] of a server that may look for a leader just now.
+pub fn try_nodes(server: SocketAddr) -> io::Result<BTreeMap<String, String>> {
+    let mut client = RawClient::connect(server, 30_000)?;
+    client.add_auth("digest", &format!("super:{SUPER_PASSWORD}"))?;
+    let all = read_nodes(&mut client)?;
+    client.close()?;
+    Ok(all)
 }
 
 fn read_nodes(client: &mut RawClient) -> io::Result<BTreeMap<String, String>> {
@@ -39,6 +44,7 @@ fn read_nodes(client: &mut RawClient) -> io::Result<BTreeMap<String, String>> {
     while !level.is_empty() {
         let mut parents = Vec::new();
         let mut line = String::new();
+        let mut unread = None;
         // Two requests per node; the answers come in their order.
         let request = |client: &mut RawClient, index: usize| {
             let path = level[index / 2].as_str().into();
@@ -49,8 +55,9 @@ fn read_nodes(client: &mut RawClient) -> io::Result<BTreeMap<String, String>> {
         };
         client.pipeline(level.len() * 2, WINDOW * 2, request, |index, reply| {
             let path = &level[index / 2];
-            assert_eq!(reply.header.err, 0, "a read of {path} by the super identity");
-            if index % 2 == 0 {
+            if reply.header.err != 0 {
+                unread = Some(changed(path, reply.header.err));
+            } else if index % 2 == 0 {
                 let got: GetDataResponse<'_> = reply.record();
                 line = format!("data={} {}", data(got.data), stat(&got.stat));
                 if got.stat.num_children > 0 {
@@ -62,23 +69,34 @@ fn read_nodes(client: &mut RawClient) -> io::Result<BTreeMap<String, String>> {
                 all.insert(path.clone(), std::mem::take(&mut line));
             }
         })?;
+        unread.map_or(Ok(()), Err)?;
         level = children(client, &parents)?;
     }
     Ok(all)
 }
 
+/// A node that was listed and cannot be read has gone meanwhile: the tree is not at rest.
+fn changed(path: &str, error: i32) -> io::Error {
+    io::Error::other(format!("the read of {path} by the super identity is refused with {error}"))
+}
+
 fn children(client: &mut RawClient, parents: &[String]) -> io::Result<Vec<String>> {
     let mut below = Vec::new();
+    let mut unread = None;
     let request = |client: &mut RawClient, index: usize| {
         let path = parents[index].as_str().into();
         client.queue(op::GET_CHILDREN, &GetChildrenRequest { path, watch: false });
     };
     client.pipeline(parents.len(), WINDOW, request, |index, reply| {
+        if reply.header.err != 0 {
+            unread = Some(changed(&parents[index], reply.header.err));
+            return;
+        }
         let got: GetChildrenResponse<'_> = reply.record();
         let parent = parents[index].trim_end_matches('/');
         below.extend(got.children.iter().map(|name| format!("{parent}/{name}")));
     })?;
-    Ok(below)
+    unread.map_or(Ok(below), Err)
 }
 
 fn data(data: Option<&[u8]>) -> String {

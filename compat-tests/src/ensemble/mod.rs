@@ -48,9 +48,9 @@ impl From<ServerUnderTest> for MemberSpec {
 /// Who takes part in an ensemble, and how.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    members: Vec<MemberSpec>,
-    config: Vec<String>,
-    properties: Vec<(String, String)>,
+    pub(crate) members: Vec<MemberSpec>,
+    pub(crate) config: Vec<String>,
+    pub(crate) properties: Vec<(String, String)>,
     proxied: bool,
     on_machines: bool,
     dynamic: bool,

@@ -28,7 +28,7 @@ use crate::tree_dump;
 
 /// How long members may take to have the same last zxid, and ephemeral nodes to go after their
 /// sessions' timeout.
-const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The node with the members of the ensemble.
 const CONFIG: &str = "/zookeeper/config";
@@ -84,8 +84,10 @@ fn wait_for_ephemerals(hosts: &dyn Hosts, history: &History, troubles: &mut Vec<
 /// The nodes, after making sure that all members have the same.
 fn same_on_all_members(hosts: &dyn Hosts, troubles: &mut Vec<Trouble>) -> Nodes {
     // A session that ends between two members' dumps would not change what is compared.
-    let dump = |member: usize| {
-        let mut nodes = tree_dump::nodes(hosts.address(member));
+    let dump = |member: usize| -> Result<Nodes, Trouble> {
+        let nodes = tree_dump::try_nodes(hosts.address(member));
+        let mut nodes =
+            nodes.map_err(|e| Trouble::new(format!("member {member} cannot be read: {e}")))?;
         // Each member makes that node itself, at its own time; and with its own text where others
         // are known to it by addresses of its own.
         if let Some(line) = nodes.remove(CONFIG)
@@ -93,18 +95,23 @@ fn same_on_all_members(hosts: &dyn Hosts, troubles: &mut Vec<Trouble>) -> Nodes 
         {
             nodes.insert(CONFIG.into(), data_of(&line).into());
         }
-        nodes
+        Ok(nodes)
     };
-    let deadline = Instant::now() + SETTLE_LIMIT;
-    let first = loop {
-        let first = dump(0);
+    let compare = || -> Result<(Nodes, Vec<Trouble>), Trouble> {
+        let first = dump(0)?;
         let mut differing = Vec::new();
         for member in 1..hosts.len() {
-            let paths = tree_dump::differing(&first, &dump(member)).into_iter();
+            let paths = tree_dump::differing(&first, &dump(member)?).into_iter();
             let trouble = |path| format!("members 0 and {member} differ at {path}");
             differing.extend(paths.map(|path| Trouble::new(trouble(path))));
         }
-        // Sessions of clients that gave up may still expire between two members' dumps.
+        Ok((first, differing))
+    };
+    let deadline = Instant::now() + SETTLE_LIMIT;
+    let first = loop {
+        // Sessions of clients that gave up may still expire between two members' dumps; and on a
+        // busy machine a member may look for its leader once more.
+        let (first, differing) = compare().unwrap_or_else(|trouble| (Nodes::new(), vec![trouble]));
         if differing.is_empty() || Instant::now() > deadline {
             troubles.extend(differing);
             break first;

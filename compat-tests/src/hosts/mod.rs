@@ -1,17 +1,22 @@
-//! Where the members of an ensemble run: as processes on loopback ([`processes`]).
+//! Where the members of an ensemble run: as processes on loopback ([`processes`]) or in containers
+//! ([`containers`]).
 //!
 //! [`Hosts`] is what scenarios and checkers need of them, whichever it is. Members are named by
 //! their index from 0.
 
+pub mod containers;
+pub mod engine;
+pub mod images;
 mod processes;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ensemble::PeerType;
 use crate::ensemble::links::Cut;
+use crate::ensemble::{Layout, PeerType};
 use crate::machine::Machine;
 use crate::server::{ServerUnderTest, four_letter_word};
 
@@ -50,6 +55,10 @@ impl Role {
     /// What the server at this address says it is.
     fn of(address: SocketAddr) -> Self {
         let Ok(answer) = four_letter_word(address, "srvr", WORD_LIMIT) else { return Self::Silent };
+        // The proxy of an engine for containers accepts before it knows whether anybody listens.
+        if answer.is_empty() {
+            return Self::Silent;
+        }
         match answer.lines().find_map(|line| line.strip_prefix("Mode: ")) {
             Some("leader") => Self::Leader,
             Some("follower") => Self::Follower,
@@ -226,4 +235,35 @@ pub trait Hosts: Debug {
         let each = (0..self.len()).map(|m| format!("{} {} {:?}", m, self.kind(m), self.role(m)));
         each.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Starts an ensemble in containers, or as processes where there are no containers to be had, and
+/// waits until all serve. The last voter leads at first, unless the machine is so busy that the
+/// others do not wait for it.
+pub fn start(layout: Layout) -> Box<dyn Hosts> {
+    let mut hosts: Box<dyn Hosts> = match containers::Containers::prepare(&layout) {
+        Ok(containers) => Box::new(containers),
+        Err(reason) => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| println!("no containers, so processes on loopback: {reason}"));
+            Box::new(layout.proxied().prepare())
+        }
+    };
+    start_all(&mut *hosts);
+    hosts
+}
+
+/// Of servers without history that are there the one with the highest id is elected.
+fn start_all(hosts: &mut dyn Hosts) {
+    let voter = |member: &usize| hosts.peer_type(*member) == PeerType::Participant;
+    let last = (0..hosts.len()).rev().find(voter).expect("a voter");
+    hosts.launch(last);
+    let deadline = Instant::now() + SERVE_LIMIT;
+    while hosts.role(last) == Role::Silent {
+        assert!(Instant::now() < deadline, "{last} never answers:\n{}", hosts.log_tail(last));
+        thread::sleep(POLL);
+    }
+    (0..hosts.len()).filter(|member| *member != last).for_each(|member| hosts.launch(member));
+    hosts.wait_until_all_serve();
+    println!("member {} leads", hosts.wait_for_leader());
 }
