@@ -22,15 +22,29 @@ pub fn cache_dir() -> &'static Path {
     CACHE.get_or_init(|| {
         let cache = std::env::var_os("COMPAT_CACHE").map(PathBuf::from);
         let cache = cache.unwrap_or_else(|| crate_dir().with_file_name("target").join("compat"));
-        let setup = Command::new(crate_dir().join("setup"))
-            .env("COMPAT_CACHE", &cache)
-            .output()
-            .expect("compat-tests/setup can be run");
-        assert!(
-            setup.status.success(),
-            "compat-tests/setup failed:\n{}",
-            String::from_utf8_lossy(&setup.stderr)
-        );
+        fill(&cache, "setup");
         cache
     })
+}
+
+/// The folder of the clients that only the matrix drives; the first call runs
+/// `compat-tests/setup-clients`.
+pub fn clients_dir() -> &'static Path {
+    static CLIENTS: OnceLock<PathBuf> = OnceLock::new();
+    CLIENTS.get_or_init(|| {
+        fill(cache_dir(), "setup-clients");
+        cache_dir().join("clients")
+    })
+}
+
+fn fill(cache: &Path, script: &str) {
+    let setup = Command::new(crate_dir().join(script))
+        .env("COMPAT_CACHE", cache)
+        .output()
+        .unwrap_or_else(|e| panic!("compat-tests/{script}: {e}"));
+    assert!(
+        setup.status.success(),
+        "compat-tests/{script} failed:\n{}",
+        String::from_utf8_lossy(&setup.stderr)
+    );
 }

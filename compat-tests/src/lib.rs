@@ -10,6 +10,8 @@ pub mod fill;
 pub mod history;
 pub mod hosts;
 pub mod machine;
+pub mod matrix;
+pub mod options;
 pub mod program;
 pub mod raw_client;
 pub mod reconfig;

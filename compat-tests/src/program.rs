@@ -6,7 +6,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cache::{cache_dir, crate_dir, target_dir};
+use crate::cache::{cache_dir, clients_dir, crate_dir, target_dir};
+
+/// How long a compiler may take, on a loaded machine; a crate may have to be fetched first.
+const COMPILE_LIMIT: Duration = Duration::from_secs(600);
 
 /// What a program left behind.
 #[derive(Debug)]
@@ -65,13 +68,17 @@ pub fn output(command: Command, input: &str, limit: Duration) -> String {
     finished.stdout
 }
 
-/// Compiles all of `programs/<folder>/*.java` against Apache's client and `libraries`, once per
-/// change of the sources; gives the folder of the classes.
-pub fn compile_java(folder: &str, libraries: &[PathBuf]) -> PathBuf {
-    let sources = sources(folder, "java");
-    compiled(folder, &sources, |into| {
+/// The release of Apache's Java client that most tests run on.
+pub const JAVA_CLIENT: &str = "3.9.3";
+
+/// Compiles all of `programs/<folder>/*.java` of these folders against Apache's client of a
+/// release and `libraries`, once per change of the sources; gives the folder of the classes.
+pub fn compile_java(release: &str, folders: &[&str], libraries: &[PathBuf]) -> PathBuf {
+    let sources: Vec<PathBuf> = folders.iter().flat_map(|folder| sources(folder, "java")).collect();
+    let class_path = class_path(release, libraries);
+    compiled(&format!("java-{}", folders[0].replace('/', "-")), &class_path, &sources, |into| {
         let mut javac = Command::new("javac");
-        javac.arg("-d").arg(into).arg("-cp").arg(class_path(libraries)).args(&sources);
+        javac.arg("-d").arg(into).arg("-cp").arg(&class_path).args(&sources);
         javac
     })
 }
@@ -79,7 +86,7 @@ pub fn compile_java(folder: &str, libraries: &[PathBuf]) -> PathBuf {
 /// Compiles `programs/c/<name>.c` with libzookeeper_mt; gives the program.
 pub fn compile_c(name: &str) -> PathBuf {
     let source = crate_dir().join("programs/c").join(name).with_extension("c");
-    let folder = compiled(&format!("c-{name}"), std::slice::from_ref(&source), |into| {
+    let folder = compiled(&format!("c-{name}"), "", std::slice::from_ref(&source), |into| {
         let library = cache_dir().join("libzookeeper");
         let mut gcc = Command::new("gcc");
         gcc.args(["-std=c11", "-Wall", "-Werror", "-DTHREADED", "-D_GNU_SOURCE"]);
@@ -92,15 +99,51 @@ pub fn compile_c(name: &str) -> PathBuf {
     folder.join("program")
 }
 
-/// A command that runs a Java class with Apache's client 3.9.3, `class_folders` and `-cp` jars.
-pub fn apache_java(libraries: &[PathBuf]) -> Command {
+/// Compiles `programs/<folder>/*.go` with Go and its libraries in the cache; gives the program.
+pub fn compile_go(folder: &str) -> PathBuf {
+    let sources = sources(folder, "go");
+    let name = folder.replace('/', "-");
+    let folder = compiled(&name, "", &sources, |into| {
+        let clients = clients_dir();
+        let mut go = Command::new(clients.join("go/bin/go"));
+        go.args(["build", "-o"]).arg(into.join("program")).args(&sources);
+        // Libraries are where Debian unpacks them, and nothing is fetched.
+        go.env("GOROOT", clients.join("go")).env("GOPATH", clients.join("gopath"));
+        go.env("GO111MODULE", "off").env("GOCACHE", target_dir().join("compat-go"));
+        go.env("GOFLAGS", "").env("CGO_ENABLED", "0");
+        go
+    });
+    folder.join("program")
+}
+
+/// Compiles the crate `programs/<folder>`, which is no member of the workspace; gives the program.
+pub fn compile_rust(folder: &str) -> PathBuf {
+    let crate_folder = crate_dir().join("programs").join(folder);
+    let files = ["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|file| crate_folder.join(file));
+    let name = folder.replace('/', "-");
+    let build = target_dir().join("compat-rust");
+    let folder = compiled(&name, "", &files, |into| {
+        // Cargo leaves the program in its own folder, with what it is made of.
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "cargo build --locked -q && cp \"$CARGO_TARGET_DIR/debug/areas\" \"$0\""]);
+        shell.arg(into.join("program")).current_dir(&crate_folder);
+        shell.env("CARGO_TARGET_DIR", &build).env_remove("RUSTFLAGS");
+        shell
+    });
+    folder.join("program")
+}
+
+/// A command that runs a Java class with Apache's client of a release, `class_folders` and `-cp`
+/// jars.
+pub fn apache_java(release: &str, libraries: &[PathBuf]) -> Command {
     let mut java = Command::new("java");
-    java.arg("-cp").arg(class_path(libraries));
+    java.arg("-cp").arg(class_path(release, libraries));
     java
 }
 
-fn class_path(libraries: &[PathBuf]) -> String {
-    let apache = cache_dir().join("apache-3.9.3/lib/*");
+fn class_path(release: &str, libraries: &[PathBuf]) -> String {
+    let apache = cache_dir().join(format!("apache-{release}/lib/*"));
     let all = libraries.iter().chain([&apache]);
     let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
     format!("{}:{}", all.join(":"), crate_dir().join("conf").display())
@@ -116,10 +159,17 @@ fn sources(folder: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Runs a compiler into a folder that is named by the text of its sources, unless it is there.
+/// Runs a compiler into a folder that is named by the text of its sources and by what they are
+/// compiled `with`, unless it is there.
 /// Test threads do so side by side, so the folder appears whole, by a rename.
-fn compiled(name: &str, sources: &[PathBuf], compiler: impl FnOnce(&Path) -> Command) -> PathBuf {
+fn compiled(
+    name: &str,
+    with: &str,
+    sources: &[PathBuf],
+    compiler: impl FnOnce(&Path) -> Command,
+) -> PathBuf {
     let mut hasher = DefaultHasher::new();
+    with.hash(&mut hasher);
     for source in sources {
         std::fs::read(source).expect("a program's source").hash(&mut hasher);
     }
@@ -131,7 +181,7 @@ fn compiled(name: &str, sources: &[PathBuf], compiler: impl FnOnce(&Path) -> Com
     }
     std::fs::create_dir_all(&parent).expect("a folder for compiled programs");
     let fresh = tempfile::tempdir_in(&parent).expect("a temporary folder");
-    output(compiler(fresh.path()), "", Duration::from_secs(120));
+    output(compiler(fresh.path()), "", COMPILE_LIMIT);
     let fresh = fresh.keep();
     // Another thread may have been first; its result is the same.
     if std::fs::rename(&fresh, &folder).is_err() {

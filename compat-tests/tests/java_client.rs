@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use compat_tests::program::{apache_java, compile_java, output};
+use compat_tests::program::{JAVA_CLIENT, apache_java, compile_java, output};
 use compat_tests::server::{Home, ServerUnderTest};
 use compat_tests::transcript;
 
@@ -13,8 +13,8 @@ fn same_as_apache(program: &str) {
     let kind = ServerUnderTest::from_env();
     let config = ["extendedTypesEnabled=true", "maxSessionTimeout=60000", "reconfigEnabled=true"];
     let server = kind.start(Home::new(&config));
-    let classes = compile_java("java", &[]);
-    let mut command = apache_java(&[classes]);
+    let classes = compile_java(JAVA_CLIENT, &["java"], &[]);
+    let mut command = apache_java(JAVA_CLIENT, &[classes]);
     command.arg(program).arg(server.address().to_string());
     let seen = output(command, "", LIMIT);
     transcript::check(kind, &format!("java-{}", program.to_lowercase()), &seen);

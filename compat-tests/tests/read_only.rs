@@ -8,7 +8,7 @@ use std::time::Duration;
 use compat_tests::cache::{cache_dir, crate_dir};
 use compat_tests::ensemble::{Ensemble, Layout};
 use compat_tests::hosts::{Hosts, Role};
-use compat_tests::program::{apache_java, compile_java, output};
+use compat_tests::program::{JAVA_CLIENT, apache_java, compile_java, output};
 use compat_tests::raw_client::{RawClient, Session, mode, op};
 use compat_tests::server::ServerUnderTest;
 use compat_tests::session_script::{
@@ -162,7 +162,8 @@ const BOTH_MODES: &str = "read-write\nread-only\nread: yes\nwrite: refused\nread
 #[test]
 fn apaches_client_goes_to_read_only_and_back() {
     let seen = client_sees_both_modes(|addresses| {
-        let mut command = apache_java(&[compile_java("read_only", &[])]);
+        let mut command =
+            apache_java(JAVA_CLIENT, &[compile_java(JAVA_CLIENT, &["read_only"], &[])]);
         command.args(["ReadOnly", &addresses]);
         command
     });

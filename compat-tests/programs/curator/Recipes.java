@@ -42,7 +42,13 @@ public final class Recipes {
     }
 
     public static void main(String[] args) throws Exception {
-        address = args[0];
+        run(args[0]);
+        System.exit(0);
+    }
+
+    /** All of them, at servers with this address. */
+    static void run(String at) throws Exception {
+        address = at;
         mutex();
         readWriteLock();
         semaphore();
@@ -54,7 +60,6 @@ public final class Recipes {
         persistentWatcher();
         nodes();
         transactions();
-        System.exit(0);
     }
 
     private static void say(String format, Object... values) {

@@ -1,13 +1,11 @@
 //! Runs ensembles of real servers through scenarios, measures them, and judges what they did.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
+use compat_tests::options::Options;
 use compat_tests::scenario::bench::{self, BenchPlan};
 use compat_tests::scenario::{Plan, Scenario, names, run, sync_cases, timing};
-use compat_tests::server::ServerUnderTest;
 
 const HELP: &str = "\
 ensemble [--members KINDS] --scenario NAME [options]
@@ -36,7 +34,7 @@ ensemble [--members KINDS] --scenario NAME [options]
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match Options::parse(&arguments).and_then(|options| go(&options)) {
+    match Options::parse(&NAMES, &arguments).and_then(|options| go(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("ensemble: {message}\n\n{HELP}");
@@ -47,7 +45,7 @@ fn main() -> ExitCode {
 
 fn go(options: &Options) -> Result<(), String> {
     let apache = "apache-3.9.6,apache-3.9.6,apache-3.9.6";
-    let members = options.kinds("members", apache)?;
+    let members = options.list("members", apache)?;
     let seconds = options.value("seconds", 30)?;
     let rounds = options.value("rounds", 10)?;
     match options.text("scenario", "") {
@@ -67,7 +65,7 @@ fn go(options: &Options) -> Result<(), String> {
             sync_cases::diverged_across_epochs(&members);
         }
         "bench" => bench::run(&BenchPlan {
-            members: [members, options.kinds("against", apache)?],
+            members: [members, options.list("against", apache)?],
             workload: options.text("workload", "set").into(),
             at: options.text("at", "all").parse()?,
             sessions: options.value("sessions", 30)?,
@@ -79,17 +77,15 @@ fn go(options: &Options) -> Result<(), String> {
             let scenario: Scenario = scenario.parse()?;
             let duration = Duration::from_secs(seconds);
             let mut plan = Plan::new(&members, duration, options.value("seed", 1)?);
-            plan.observers = options.kinds("observers", "")?;
-            plan.replacements = options.kinds("with", &names(&members))?;
+            plan.observers = options.list("observers", "")?;
+            plan.replacements = options.list("with", &names(&members))?;
             run(scenario, &plan);
         }
     }
     Ok(())
 }
 
-/// `--name value` each.
-struct Options(BTreeMap<String, String>);
-
+/// Its options.
 const NAMES: [&str; 12] = [
     "members",
     "scenario",
@@ -104,30 +100,3 @@ const NAMES: [&str; 12] = [
     "outstanding",
     "rounds",
 ];
-
-impl Options {
-    fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut all = BTreeMap::new();
-        for pair in arguments.chunks(2) {
-            let name = pair[0].strip_prefix("--").filter(|name| NAMES.contains(name));
-            let name = name.ok_or_else(|| format!("{} is no option", pair[0]))?;
-            let value = pair.get(1).ok_or_else(|| format!("{} lacks its value", pair[0]))?;
-            all.insert(name.to_owned(), value.clone());
-        }
-        Ok(Self(all))
-    }
-
-    fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
-        self.0.get(name).map_or(default, String::as_str)
-    }
-
-    fn value<T: FromStr>(&self, name: &str, default: T) -> Result<T, String> {
-        let Some(text) = self.0.get(name) else { return Ok(default) };
-        text.parse().map_err(|_| format!("--{name} {text}: not a number"))
-    }
-
-    fn kinds(&self, name: &str, default: &str) -> Result<Vec<ServerUnderTest>, String> {
-        let kinds = self.text(name, default).split(',').filter(|kind| !kind.is_empty());
-        kinds.map(str::parse).collect()
-    }
-}
