@@ -21,9 +21,6 @@ pub(super) const FRAME_HEAD_BYTES: usize = 12;
 /// The byte behind each entry.
 pub(super) const END_OF_RECORD: u8 = b'B';
 
-/// Where the zxid stands in a transaction's header.
-const ZXID_OFFSET: usize = 12;
-
 /// Framed transactions, in the order they were pushed.
 #[derive(Debug, Clone, Default)]
 pub struct LogBatch {
@@ -133,7 +130,7 @@ impl LogBatch {
 
 /// The zxid in the header of `entry`, which holds a whole header.
 pub(super) fn zxid_of(entry: &[u8]) -> Zxid {
-    Zxid(BigEndian::read_i64(&entry[ZXID_OFFSET..]))
+    Zxid(TxnEntry::header_of(entry).expect("an entry begins with a header").zxid)
 }
 
 #[cfg(test)]

@@ -86,6 +86,11 @@ impl<'a> TxnEntry<'a> {
         Ok(Self { header, body, digest })
     }
 
+    /// The header of `entry` alone, if that is long enough to hold one.
+    pub fn header_of(entry: &[u8]) -> Option<TxnHeader> {
+        TxnHeader::read(&mut unlimited(entry)).ok()
+    }
+
     /// The zxid.
     pub fn zxid(&self) -> Zxid {
         Zxid(self.header.zxid)

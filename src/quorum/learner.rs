@@ -37,7 +37,7 @@ use super::proposal_log::bare_packets;
 use super::quorum_server::LearnerType;
 use super::quorum_verifier::QuorumVerifier;
 use crate::mutation::{self, Mutation};
-use crate::proto::{Millis, Packet, PacketType, SessionId, Sid, Zxid};
+use crate::proto::{Millis, Packet, PacketType, SessionId, Sid, TxnEntry, Zxid};
 
 /// The protocol of releases since 3.4.
 pub(super) const PROTOCOL_VERSION: i32 = 0x10000;
@@ -395,9 +395,10 @@ impl Learner {
     }
 
     fn on_proposal(&mut self, entry: Bytes, out: &mut Vec<LearnerOutput>) -> Result<(), String> {
-        let Some(zxid) = zxid_of(&entry) else {
+        let Some(header) = TxnEntry::header_of(&entry) else {
             return Err("a proposal is too short for a transaction".into());
         };
+        let zxid = Zxid(header.zxid);
         self.note_reconfig(&entry, out)?;
         if self.snapshot.is_some_and(|snapshot| zxid <= snapshot) {
             return Ok(());
@@ -513,10 +514,4 @@ pub fn touched_sessions(sessions: impl Iterator<Item = (SessionId, i32)>) -> Byt
         data.put_i32(timeout_ms);
     }
     data.freeze()
-}
-
-/// The zxid in the header of an entry.
-pub(super) fn zxid_of(entry: &[u8]) -> Option<Zxid> {
-    let bytes = entry.get(12..20)?.first_chunk::<8>()?;
-    (entry.len() >= 32).then(|| Zxid(i64::from_be_bytes(*bytes)))
 }

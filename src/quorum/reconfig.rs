@@ -164,8 +164,8 @@ pub(super) fn config_of(
     entry: &[u8],
     multi_address: bool,
 ) -> Result<Option<Arc<QuorumVerifier>>, String> {
-    let kind = entry.get(28..32).and_then(|kind| kind.first_chunk::<4>());
-    if kind.map(|kind| i32::from_be_bytes(*kind)) != Some(OpCode::Reconfig.code()) {
+    let header = TxnEntry::header_of(entry);
+    if header.is_none_or(|header| header.kind != OpCode::Reconfig.code()) {
         return Ok(None);
     }
     let decoded = TxnEntry::decode(entry);
