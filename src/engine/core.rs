@@ -15,8 +15,8 @@ use super::request_throttler::{RequestThrottler, Verdict};
 use crate::mutation::{self, Mutation};
 use crate::persistence::LogBatch;
 use crate::processor::{
-    ClientRequest, FinalRequestProcessor, Finished, Pending, Progress, ServerMode, ServerState,
-    SyncRequestProcessor, Unanswered,
+    Applied, ClientRequest, FinalRequestProcessor, Finished, Pending, Progress, ServerMode,
+    ServerState, SyncRequestProcessor, Unanswered,
 };
 use crate::proto::frame::put_frame;
 use crate::proto::{ErrorCode, Millis, OpCode, PASSWORD_BYTES, SessionId, TxnEntry, Zxid};
@@ -39,6 +39,8 @@ pub(super) struct Core {
     pub kept: KeptClients,
     /// The last transaction that is on disk.
     pub flushed: Zxid,
+    /// What was applied since this was last asked, of a member of an ensemble.
+    pub applied: Applied,
     is_snapshot_running: bool,
     /// Whether anything is written to disk; an observer may be told not to.
     pub is_logging: bool,
@@ -57,6 +59,7 @@ impl Core {
             connecting: HashMap::default(),
             kept: KeptClients::default(),
             flushed,
+            applied: Applied::default(),
             is_snapshot_running: false,
             is_logging: true,
             is_halted: false,
@@ -155,6 +158,8 @@ impl Core {
         let recycle = |batch| sync.recycle(batch);
         let mut finished = self.last.run(&self.state, up_to, now.monotonic, now.wall, recycle);
         effects.extend(finished.to_flush.drain(..).map(Effect::Flush));
+        self.applied.writes += finished.applied.writes;
+        self.applied.reads += finished.applied.reads;
         finished
     }
 

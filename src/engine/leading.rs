@@ -9,6 +9,7 @@ use super::hand_over::HandOver;
 use super::input::{
     ConnectAttempt, Effect, GlobalSessions, LearnerEvent, Now, SessionsDescription,
 };
+use super::latencies::{count_sync, log_latency};
 use super::primary::Primary;
 use super::quorum_peer::{EnsembleOptions, Known, Over};
 use super::zxid_rollover::{self, ZxidRollover};
@@ -16,7 +17,7 @@ use jute::{Field, Reader, ReconfigRequest};
 
 use crate::auth::Identity;
 use crate::persistence::LogBatch;
-use crate::processor::{ClientRequest, Finished, RequestKind, ServerMode, classify};
+use crate::processor::{ClientRequest, CommitSource, Finished, RequestKind, ServerMode, classify};
 use crate::proto::{ErrorCode, Millis, OpCode, Sid, Zxid};
 use crate::quorum::{
     History, Leader, LeaderDescription, LeaderOptions, LeaderOutput, LearnerCnxnId, LearnerRequest,
@@ -82,6 +83,11 @@ impl Leading {
         };
         leading.carry_out(core, log, now, out, effects);
         leading
+    }
+
+    /// Whether clients may be served.
+    pub(super) fn is_established(&self) -> bool {
+        self.primary.is_some()
     }
 
     pub(super) fn describe(&self, now: Now) -> LeaderDescription {
@@ -176,21 +182,24 @@ impl Leading {
         for proposal in log.range(before, log.last_zxid()) {
             core.state.stats.proposed(proposal.entry.len());
         }
+        core.state.metrics.proposal_count.increment(batch.count() as u64);
         let mut out = Vec::new();
         self.leader.propose(now.monotonic, log, &mut out);
         self.is_reconfig_in_batch = false;
         effects.extend(effects_of(out));
     }
 
-    /// A batch is on disk.
+    /// A batch is on disk, which held what comes after `before`.
     pub(super) fn on_flushed(
         &mut self,
         core: &mut Core,
         log: &mut ProposalLog,
         now: Now,
-        zxid: Zxid,
+        (before, zxid): (Zxid, Zxid),
         effects: &mut Vec<Effect>,
     ) {
+        let acked = log.range(before, zxid);
+        log_latency(&core.state.metrics.proposal_ack_creation_latency, acked, now);
         let mut out = Vec::new();
         self.leader.on_flushed(zxid, log, &mut out);
         self.carry_out(core, log, now, out, effects);
@@ -277,8 +286,16 @@ impl Leading {
         for output in out {
             match output {
                 LeaderOutput::Do(effect) => effects.push(Effect::Quorum(effect)),
+                LeaderOutput::Synchronising { by_snapshot, begins, in_flight } => {
+                    count_sync(&core.state.metrics, by_snapshot, begins, in_flight);
+                }
                 LeaderOutput::Established => self.establish(core, log, now, effects),
                 LeaderOutput::Committed(zxid) => {
+                    let metrics = &core.state.metrics;
+                    let committed = log.range(self.committed, zxid);
+                    let count = log_latency(&metrics.quorum_ack_latency, committed, now);
+                    metrics.commit_count.increment(count);
+                    metrics.request_commit_queued.increment(count);
                     self.committed = zxid;
                     self.finish(core, now, effects);
                 }
@@ -291,6 +308,7 @@ impl Leading {
                     }
                 }
                 LeaderOutput::Revalidate { from, session, timeout_ms } => {
+                    core.state.metrics.revalidate_count.increment(1);
                     let Some(primary) = &mut self.primary else { continue };
                     let valid = primary.revalidate(now, session, timeout_ms, owner_of(from));
                     if valid {
@@ -320,6 +338,7 @@ impl Leading {
         let (applied, last_logged) = (core.last_processed(), log.last_zxid());
         core.push_logged(log.range(applied, last_logged));
         self.committed = last_logged;
+        core.last.set_source(CommitSource::Me);
         let Finished { closed, .. } = core.apply(now, last_logged, effects);
         for (session, asked_by) in closed {
             core.session_closed(session, asked_by, effects);

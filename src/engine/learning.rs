@@ -11,6 +11,7 @@ use super::core::{Core, close};
 use super::input::{
     ConnectAttempt, Effect, GlobalSessions, LearnerEvent, Now, SessionsDescription,
 };
+use super::latencies::log_latency;
 use super::observer_master::{Forward, ObserverMaster};
 use super::quorum_peer::{EnsembleOptions, Known, Over};
 use crate::auth::Identity;
@@ -18,7 +19,8 @@ use crate::mutation::{self, Mutation};
 use crate::op::session_upgrade::creates_ephemeral;
 use crate::persistence::LogBatch;
 use crate::processor::{
-    ClientRequest, CommitProcessor, Finished, RequestKind, ServerMode, Unanswered, classify,
+    ClientRequest, CommitProcessor, CommitSource, Finished, RequestKind, ServerMode, Unanswered,
+    classify,
 };
 use crate::proto::{
     AuthInfo, ErrorCode, Millis, OpCode, Packet, PacketType, SessionId, Sid, TxnEntry, Zxid,
@@ -46,8 +48,12 @@ pub(super) struct Learning {
     revalidating: HashMap<SessionId, ConnectAttempt>,
     /// When the leader was last told which sessions were heard of.
     last_ping: Millis,
+    /// When it began to take over the leader's history.
+    synchronises_since: Millis,
     /// The last transaction known to be committed.
     committed: Zxid,
+    /// The last one that is counted as such.
+    counted: Zxid,
     /// What must be applied before clients are served: the leader's snapshot is not of one moment,
     /// and only what it sent up to UPTODATE makes the tree whole.
     serves_from: Option<Zxid>,
@@ -106,7 +112,9 @@ impl Learning {
             tick_time_ms,
             revalidating: HashMap::default(),
             last_ping: now.monotonic,
+            synchronises_since: now.monotonic,
             committed: core.last_processed(),
+            counted: core.last_processed(),
             serves_from: None,
             uncut: None,
             over: None,
@@ -195,6 +203,9 @@ impl Learning {
                 self.learner.give_up(reason, &mut out);
             }
             LearnerEvent::Packet(id, packet) if mine == Some(id) => {
+                if packet.kind == PacketType::LeaderInfo {
+                    self.synchronises_since = now.monotonic;
+                }
                 self.learner.on_packet(packet, &mut out);
             }
             LearnerEvent::Snapshot(id, snapshot) if mine == Some(id) => match snapshot {
@@ -231,19 +242,36 @@ impl Learning {
     }
 
     /// A batch goes to the log.
-    pub(super) fn on_append(&self, core: &Core, batch: &Arc<LogBatch>, log: &mut ProposalLog) {
+    pub(super) fn on_append(
+        &self,
+        core: &Core,
+        batch: &Arc<LogBatch>,
+        log: &mut ProposalLog,
+        now: Now,
+    ) {
+        let before = log.last_zxid();
         log.append(batch, core.last_processed());
+        if self.learner.is_active() && self.learner.learner_type() == LearnerType::Participant {
+            let metrics = &core.state.metrics;
+            let proposed = log.range(before, log.last_zxid());
+            let count = log_latency(&metrics.proposal_latency, proposed, now);
+            metrics.learner_proposal_received_count.increment(count);
+        }
     }
 
-    /// A batch is on disk.
+    /// A batch is on disk, which held what comes after `before`.
     pub(super) fn on_flushed(
         &mut self,
         core: &mut Core,
         log: &mut ProposalLog,
         now: Now,
-        zxid: Zxid,
+        (before, zxid): (Zxid, Zxid),
         effects: &mut Vec<Effect>,
     ) {
+        if self.learner.is_active() && self.learner.learner_type() == LearnerType::Participant {
+            let acked = log.range(before, zxid);
+            log_latency(&core.state.metrics.proposal_ack_creation_latency, acked, now);
+        }
         let mut out = Vec::new();
         self.learner.on_flushed(zxid, &mut out);
         self.carry_out(core, log, now, out, effects);
@@ -287,6 +315,8 @@ impl Learning {
                     // The tree may be another one by now.
                     core.show_config(self.learner.configs().committed(), now);
                     self.serves_from = Some(self.committed);
+                    self.counted = self.committed;
+                    core.last.set_source(CommitSource::Leader);
                     self.serve_if_whole(core, now, effects);
                 }
                 LearnerOutput::Sync => self.synced(core, effects),
@@ -367,6 +397,7 @@ impl Learning {
         if core.is_halted || !self.learner.is_active() {
             return;
         }
+        self.count_commits(core, log, now);
         let up_to = self.committed.min(core.flushed);
         let Finished { created, created_local, closed, .. } = core.apply(now, up_to, effects);
         self.serve_if_whole(core, now, effects);
@@ -379,6 +410,19 @@ impl Learning {
         core.sessions_closed(closed, &mut self.sessions, effects);
     }
 
+    /// Counts the commits that have come, of what has gone to the log.
+    fn count_commits(&mut self, core: &Core, log: &ProposalLog, now: Now) {
+        let metrics = &core.state.metrics;
+        let up_to = self.committed.min(log.last_zxid());
+        if up_to > self.counted {
+            let committed = log.range(self.counted, up_to);
+            let count = log_latency(&metrics.commit_propagation_latency, committed, now);
+            metrics.learner_commit_received_count.increment(count);
+            metrics.request_commit_queued.increment(count);
+            self.counted = up_to;
+        }
+    }
+
     /// Lets clients come once the tree is whole.
     fn serve_if_whole(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
         let Some(from) = self.serves_from else { return };
@@ -387,6 +431,12 @@ impl Learning {
             return;
         }
         self.serves_from = None;
+        let took_ms = now.monotonic - self.synchronises_since;
+        let metrics = &core.state.metrics;
+        match self.learner.learner_type() {
+            LearnerType::Participant => metrics.follower_sync_time.record(took_ms as f64),
+            LearnerType::Observer => metrics.observer_sync_time.record(took_ms as f64),
+        }
         core.state.database.write().tree.set_whole();
         core.state.set_mode(match self.learner.learner_type() {
             LearnerType::Participant => ServerMode::Follower,
@@ -414,7 +464,7 @@ impl Learning {
     }
 
     /// Whether clients are served.
-    fn serves(&self) -> bool {
+    pub(super) fn serves(&self) -> bool {
         self.learner.is_active() && self.serves_from.is_none()
     }
 
@@ -486,6 +536,7 @@ impl Learning {
                 master.synced(observer, self.committed, effects);
             }
             _ => {
+                core.state.metrics.request_commit_queued.increment(1);
                 if !self.commit.synced(&mut core.last) {
                     tracing::warn!("the leader answers a sync that nobody asked for");
                 }

@@ -15,6 +15,7 @@ mod core;
 mod hand_over;
 mod input;
 mod kept_clients;
+mod latencies;
 mod leading;
 mod learner_masters;
 mod learning;

@@ -11,6 +11,7 @@ use foldhash::HashMap;
 
 use super::core::Core;
 use super::input::{Effect, LearnerEvent, Now};
+use super::latencies::count_sync;
 use super::leading::effects_of;
 use super::quorum_peer::EnsembleOptions;
 use crate::proto::{Millis, OpCode, Packet, SessionId, Zxid};
@@ -106,8 +107,12 @@ impl ObserverMaster {
                     self.touched.insert(session, timeout_ms);
                 }
                 LeaderOutput::Revalidate { from, session, timeout_ms } => {
+                    core.state.metrics.revalidate_count.increment(1);
                     self.revalidating.push_back((session, from));
                     forward.push(Forward::Packet(Packet::revalidate(session, timeout_ms)));
+                }
+                LeaderOutput::Synchronising { by_snapshot, begins, in_flight } => {
+                    count_sync(&core.state.metrics, by_snapshot, begins, in_flight);
                 }
                 LeaderOutput::GiveUp(reason) => tracing::info!("observers are let go: {reason}"),
                 LeaderOutput::Established | LeaderOutput::Committed(_) => {

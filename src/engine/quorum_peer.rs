@@ -31,7 +31,7 @@ use super::learning::{Learning, LearningStart};
 use super::member_options::MemberOptions;
 use super::read_only::ReadOnly;
 use crate::persistence::LogBatch;
-use crate::processor::{ClientRequest, ServerMode};
+use crate::processor::{ClientRequest, CommitSource, ServerMode};
 use crate::proto::{Millis, ServerState, Sid, Zxid};
 use crate::quorum::{
     Configs, ConnectId, Elected, ElectionOptions, ElectionOutput, FastLeaderElection, HostPort,
@@ -82,6 +82,8 @@ pub(super) struct QuorumPeer {
     /// While it is looking, if it may serve reads then.
     read_only: Option<ReadOnly>,
     looks_since: Millis,
+    /// Since when it has neither led nor followed anybody.
+    unavailable_since: Option<Millis>,
     /// When it begins to look, if it waits before.
     looks_at: Option<Millis>,
     random: fastrand::Rng,
@@ -126,6 +128,7 @@ impl QuorumPeer {
             part: Part::Looking,
             read_only: None,
             looks_since: now.monotonic,
+            unavailable_since: Some(now.monotonic),
             masters: LearnerMasters::default(),
             observes_at: None,
             connect_id: ConnectId::default(),
@@ -290,22 +293,23 @@ impl QuorumPeer {
         match &mut self.part {
             Part::Looking => unreachable!("nobody adds to the log while looking for a leader"),
             Part::Leading(leading) => leading.on_append(core, batch, log, now, effects),
-            Part::Learning(learning) => learning.on_append(core, batch, log),
+            Part::Learning(learning) => learning.on_append(core, batch, log, now),
         }
     }
 
+    /// A batch is on disk: what comes after the first of these transactions, up to the second.
     pub(super) fn on_flushed(
         &mut self,
         core: &mut Core,
         now: Now,
-        zxid: Zxid,
+        batch: (Zxid, Zxid),
         effects: &mut Vec<Effect>,
     ) {
         let log = &mut self.log;
         match &mut self.part {
             Part::Looking => {}
-            Part::Leading(leading) => leading.on_flushed(core, log, now, zxid, effects),
-            Part::Learning(learning) => learning.on_flushed(core, log, now, zxid, effects),
+            Part::Leading(leading) => leading.on_flushed(core, log, now, batch, effects),
+            Part::Learning(learning) => learning.on_flushed(core, log, now, batch, effects),
         }
         self.look_if_over(core, now, effects);
     }
@@ -432,7 +436,9 @@ impl QuorumPeer {
         }
         let took_ms = now.monotonic - self.looks_since;
         tracing::info!(%leader, ?state, took_ms, "the election is over");
-        core.state.metrics.election_time.record(took_ms as f64);
+        if state != ServerState::Observing {
+            core.state.metrics.election_time.record(took_ms as f64);
+        }
         self.begin(core, now, state, leader, effects);
     }
 
@@ -528,6 +534,7 @@ impl QuorumPeer {
         if is_new_epoch {
             self.election.update_election_vote(epochs.1);
         }
+        self.count_time_unavailable(core, now);
         match over {
             None => {}
             Some((reason, _)) if self.is_retiring => {
@@ -541,6 +548,22 @@ impl QuorumPeer {
             Some((reason, Some(leader))) => {
                 tracing::warn!("taking another part: {reason}");
                 self.succeed(core, now, leader, effects);
+            }
+        }
+    }
+
+    /// How long it has served nobody, once it does.
+    fn count_time_unavailable(&mut self, core: &Core, now: Now) {
+        let (is_available, is_leader) = match &self.part {
+            Part::Looking => (false, false),
+            Part::Leading(leading) => (leading.is_established(), true),
+            Part::Learning(learning) => (learning.serves(), false),
+        };
+        if is_available && let Some(since) = self.unavailable_since.take() {
+            let took_ms = (now.monotonic - since) as f64;
+            core.state.metrics.unavailable_time.record(took_ms);
+            if is_leader {
+                core.state.metrics.leader_unavailable_time.record(took_ms);
             }
         }
     }
@@ -601,6 +624,8 @@ impl QuorumPeer {
     fn begin_election(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
         self.looks_at = None;
         self.looks_since = now.monotonic;
+        self.unavailable_since.get_or_insert(now.monotonic);
+        core.state.metrics.looking_count.increment(1);
         let tick = self.options.tick_time_ms;
         let may_read = self.ensemble.member.read_only_mode;
         self.read_only = may_read.then(|| ReadOnly::new(core, &self.ensemble, tick, now));
@@ -614,6 +639,7 @@ impl QuorumPeer {
         let mode = core.state.mode();
         let was_serving = !matches!(mode, ServerMode::NotServing | ServerMode::ReadOnly);
         core.state.set_mode(ServerMode::NotServing);
+        core.last.set_source(CommitSource::Disk);
         if let Some(read_only) = self.read_only.take() {
             read_only.end(core, effects);
         }

@@ -8,7 +8,9 @@ use super::input::{Effect, Input, Now, SessionsDescription};
 use super::primary::Primary;
 use super::quorum_peer::{EnsembleOptions, QuorumPeer};
 use super::request_throttler::RequestThrottleOptions;
-use crate::processor::{ClientRequest, PrepOptions, ServerMode, ServerState, SnapshotPolicy};
+use crate::processor::{
+    Applied, ClientRequest, PrepOptions, ServerMode, ServerState, SnapshotPolicy,
+};
 use crate::proto::{Millis, Zxid};
 use crate::session::{LeaderSessionTracker, SessionTracker};
 
@@ -100,10 +102,10 @@ impl Engine {
                 }
             }
             Input::Flushed(zxid) => {
-                core.flushed = zxid;
+                let before = std::mem::replace(&mut core.flushed, zxid);
                 match &mut self.role {
                     Role::Standalone(primary) => primary.finish(core, now, zxid, effects),
-                    Role::Member(peer) => peer.on_flushed(core, now, zxid, effects),
+                    Role::Member(peer) => peer.on_flushed(core, now, (before, zxid), effects),
                 }
             }
             Input::LogFailed => core.halt(effects),
@@ -174,6 +176,11 @@ impl Engine {
             Role::Standalone(primary) => primary.last_zxid(),
             Role::Member(peer) => peer.last_logged(),
         }
+    }
+
+    /// What a member of an ensemble has applied since this was last asked.
+    pub fn take_applied(&mut self) -> Applied {
+        std::mem::take(&mut self.core.applied)
     }
 
     /// Requests that wait to be let in.

@@ -128,6 +128,7 @@ impl CommitProcessor {
     ) {
         let committed = self.proposed.pop_front().expect("a commit follows its proposal");
         assert_eq!(committed.zxid, zxid, "commits come in the order of proposals");
+        last.committed(now);
         let Committed { entry, session, xid, op, error, .. } = committed;
         let is_ours = match self.sessions.get(&session).and_then(VecDeque::front) {
             Some(Waiting::Write { request, .. }) => request.arrival.xid == xid,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::commit_counts::CommitCounts;
 use super::reads::{RawRead, answer};
 use super::server_stats::ReplyBatch;
 use super::{ClientRequest, Progress, ServerState, Unanswered, ZkDatabase, op_name};
@@ -24,7 +25,7 @@ use crate::proto::{
 };
 use crate::session::{Arrival, ClientCnxn, Owner};
 use crate::stats::{Run, TrafficRun};
-use crate::tree::{Applied, TreeEvent, TreeObserver};
+use crate::tree::{self, TreeEvent, TreeObserver};
 use crate::watch;
 
 /// What waits for the transactions before it.
@@ -117,6 +118,29 @@ pub struct Finished {
     pub closed: Vec<(SessionId, Option<Arc<ClientCnxn>>)>,
     /// Requests answered.
     pub answered: usize,
+    /// What of it a member of an ensemble counts as its `CommitProcessor`'s work.
+    pub applied: Applied,
+}
+
+/// How much a run has applied and read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Applied {
+    /// Transactions.
+    pub writes: usize,
+    /// Reads behind them.
+    pub reads: usize,
+}
+
+/// Who says what is committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CommitSource {
+    /// Nobody: what is on disk is.
+    #[default]
+    Disk,
+    /// This server, which leads: every write goes through it.
+    Me,
+    /// Its leader.
+    Leader,
 }
 
 /// The processor.
@@ -125,9 +149,23 @@ pub struct FinalRequestProcessor {
     pending: VecDeque<Pending>,
     /// Batches handed to the log, the oldest first.
     batches: VecDeque<Arc<LogBatch>>,
+    source: CommitSource,
+    /// When the oldest commit came that is not carried out.
+    commits_since: Option<Millis>,
 }
 
 impl FinalRequestProcessor {
+    /// What is committed is known from there from now on.
+    pub fn set_source(&mut self, source: CommitSource) {
+        self.source = source;
+        self.commits_since = None;
+    }
+
+    /// Commits have come that are to be carried out.
+    pub fn committed(&mut self, now: Millis) {
+        self.commits_since.get_or_insert(now);
+    }
+
     /// Queues what follows everything queued before.
     pub fn push(&mut self, pending: Pending) {
         self.pending.push_back(pending);
@@ -198,14 +236,22 @@ impl FinalRequestProcessor {
             reads: TrafficRun::new(&state.reads),
             writes: TrafficRun::new(&state.writes),
             propagation: Run::new(&state.metrics.propagation_latency),
+            commits: (self.source != CommitSource::Disk).then(|| CommitCounts::new(&state.metrics)),
             now,
             wall,
         };
+        let is_leader = self.source == CommitSource::Me;
         let mut database = state.database.write();
         while self.front_is_ready(flushed) {
             let pending = self.pending.pop_front().expect("the front is ready");
             match pending {
                 Pending::Txn { zxid, entry, cnxn, session, arrival, error } => {
+                    if let Some(commits) = &mut counts.commits {
+                        match is_leader || cnxn.is_some() {
+                            true => commits.local(now - arrival.at),
+                            false => commits.of_others(),
+                        }
+                    }
                     let batch = self.batches.front().expect("a transaction stands in a batch");
                     let done = Txn { zxid, session, arrival, error };
                     done.finish(
@@ -233,6 +279,9 @@ impl FinalRequestProcessor {
                     done.finish(bytes, cnxn, state, &mut database, &mut finished, &mut counts);
                 }
                 Pending::Read { cnxn, identities, arrival, body } => {
+                    if let Some(commits) = &mut counts.commits {
+                        commits.read(now - arrival.at);
+                    }
                     let read = Read {
                         tree: &database.tree,
                         watches: &state.watches,
@@ -286,6 +335,12 @@ impl FinalRequestProcessor {
             }
         }
         drop(database);
+        if let Some(commits) = counts.commits {
+            finished.applied = commits.finish(now - self.commits_since.unwrap_or(now));
+        }
+        if self.pending.is_empty() {
+            self.commits_since = None;
+        }
         state.stats.replied(counts.replies);
         state.add_in_process(-(finished.answered as i64));
         finished
@@ -329,6 +384,8 @@ struct Counts<'a> {
     reads: TrafficRun<'a>,
     writes: TrafficRun<'a>,
     propagation: Run<'a>,
+    /// None of a server that waits for no commits.
+    commits: Option<CommitCounts<'a>>,
     now: Millis,
     wall: Millis,
 }
@@ -380,7 +437,7 @@ impl Txn {
             outbox.close();
         }
         let bytes = match self.error {
-            Some(error) if op != OpCode::Multi || !matches!(applied, Applied::Multi(_)) => {
+            Some(error) if op != OpCode::Multi || !matches!(applied, tree::Applied::Multi(_)) => {
                 outbox.reply(xid, zxid, |_| Err(error))
             }
             _ => outbox.reply(xid, zxid, |out| write_reply(op, &entry.body, &applied, out)),
@@ -398,19 +455,19 @@ impl Txn {
 fn write_reply(
     op: OpCode,
     txn: &TxnBody<'_>,
-    applied: &Applied<'_>,
+    applied: &tree::Applied<'_>,
     out: &mut BytesMut,
 ) -> Result<(), ErrorCode> {
     match applied {
-        Applied::Created { path, stat, .. } => op::create::reply(op, path, stat, out),
-        Applied::DataSet(stat) => match txn {
+        tree::Applied::Created { path, stat, .. } => op::create::reply(op, path, stat, out),
+        tree::Applied::DataSet(stat) => match txn {
             TxnBody::Reconfig(txn) => op::reconfig::reply(txn.data, stat, out),
             _ => op::set_data::reply(stat, out),
         },
-        Applied::AclSet(stat) => op::set_acl::reply(stat, out),
-        Applied::Multi(results) => op::multi::reply(results, out),
-        Applied::Deleted | Applied::Session | Applied::Checked => {}
-        Applied::Failed(code) => {
+        tree::Applied::AclSet(stat) => op::set_acl::reply(stat, out),
+        tree::Applied::Multi(results) => op::multi::reply(results, out),
+        tree::Applied::Deleted | tree::Applied::Session | tree::Applied::Checked => {}
+        tree::Applied::Failed(code) => {
             unreachable!("a prepared transaction cannot fail, yet {op:?} failed with {code}")
         }
     }

@@ -4,6 +4,7 @@
 //! own session has unfinished writes, waits behind them and runs where the last of them is applied.
 
 mod commit;
+mod commit_counts;
 mod database;
 mod final_request;
 mod prep;
@@ -14,7 +15,7 @@ mod sync;
 
 pub use commit::{CommitProcessor, Committed};
 pub use database::{CnxnRegistry, ServerMode, ServerState, ZkDatabase};
-pub use final_request::{FinalRequestProcessor, Finished, Pending};
+pub use final_request::{Applied, CommitSource, FinalRequestProcessor, Finished, Pending};
 pub use prep::{PrepOptions, PrepRequestProcessor, Prepared};
 pub use reads::{ReadBatch, answer};
 pub use request::{ClientRequest, Progress, RequestKind, Unanswered, classify, op_name};

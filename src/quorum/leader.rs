@@ -85,6 +85,15 @@ pub struct History<'a> {
 pub enum LeaderOutput {
     /// To be done outside.
     Do(QuorumEffect),
+    /// A learner begins or ends to be brought to this history.
+    Synchronising {
+        /// Whether by a snapshot, or by the transactions that it lacks.
+        by_snapshot: bool,
+        /// Whether it begins.
+        begins: bool,
+        /// How many are by the same means from now on.
+        in_flight: usize,
+    },
     /// A quorum has the history: everything logged is committed, and clients may be served.
     Established,
     /// A quorum has logged everything up to here.
@@ -267,10 +276,11 @@ impl Leader {
         }
     }
 
-    /// A learner has what it lacked, or is gone.
-    fn end_sync(&mut self, id: LearnerCnxnId) {
-        self.snap_syncs.end(id);
-        self.diff_syncs.end(id);
+    /// A learner has what it lacked, or is gone. By which means that was, and how many are by the
+    /// same still.
+    fn end_sync(&mut self, id: LearnerCnxnId) -> Option<(bool, usize)> {
+        let by_snapshot = self.snap_syncs.end(id).map(|in_flight| (true, in_flight));
+        by_snapshot.or(self.diff_syncs.end(id).map(|in_flight| (false, in_flight)))
     }
 
     /// A packet of a learner.
@@ -367,7 +377,10 @@ impl Leader {
                     let timeout =
                         QuorumEffect::ReadTimeout(learner.cnxn.clone(), self.options.sync_limit_ms);
                     out.push(LeaderOutput::Do(timeout));
-                    self.end_sync(from);
+                    if let Some((by_snapshot, in_flight)) = self.end_sync(from) {
+                        let begins = false;
+                        out.push(LeaderOutput::Synchronising { by_snapshot, begins, in_flight });
+                    }
                     self.start(now, out);
                     Ok(())
                 } else {

@@ -18,12 +18,13 @@ impl LearnerSyncThrottler {
         Self { concurrent_max, in_progress: BTreeSet::new() }
     }
 
-    /// A learner is to be brought up to date; the reason if it is one too many.
+    /// A learner is to be brought up to date; how many are with it, or the reason if it is one too
+    /// many.
     pub(super) fn begin(
         &mut self,
         learner: LearnerCnxnId,
         is_essential: bool,
-    ) -> Result<(), String> {
+    ) -> Result<usize, String> {
         if !is_essential && self.in_progress.len() >= self.concurrent_max {
             return Err(format!(
                 "{} learners are being synchronised already, of at most {}",
@@ -32,12 +33,12 @@ impl LearnerSyncThrottler {
             ));
         }
         self.in_progress.insert(learner);
-        Ok(())
+        Ok(self.in_progress.len())
     }
 
-    /// It is up to date, or gone.
-    pub(super) fn end(&mut self, learner: LearnerCnxnId) {
-        self.in_progress.remove(&learner);
+    /// It is up to date, or gone; how many are left if it was one of them.
+    pub(super) fn end(&mut self, learner: LearnerCnxnId) -> Option<usize> {
+        self.in_progress.remove(&learner).then_some(self.in_progress.len())
     }
 }
 

@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 use crate::mutation::{self, Mutation};
 use crate::persistence::LogBatch;
 use crate::proto::quorum_packet::put_packet;
-use crate::proto::{PacketType, Zxid};
+use crate::proto::{Millis, PacketType, TxnEntry, Zxid};
 
 /// Applied proposals kept unless told otherwise (`zookeeper.commitLogCount`).
 pub const COMMIT_LOG_COUNT: usize = 500;
@@ -49,6 +49,11 @@ impl Proposal {
     /// The entry: header, transaction and digest.
     pub fn bytes(&self) -> &[u8] {
         &self.batch.bytes()[self.entry.clone()]
+    }
+
+    /// When its leader made it, in milliseconds since 1970.
+    pub fn made(&self) -> Millis {
+        TxnEntry::header_of(self.bytes()).expect("it is logged").time
     }
 }
 

@@ -14,7 +14,7 @@ use super::memory;
 use super::run::ServerError;
 use crate::engine::{Effect, Engine, Input};
 use crate::persistence::{FileTxnLog, LogBatch};
-use crate::processor::ServerState;
+use crate::processor::{Applied, ServerState};
 use crate::proto::Millis;
 use crate::stats::{Run, ServerMetrics};
 
@@ -82,7 +82,7 @@ impl Driver {
             }
             steps_time += begin.elapsed();
             record_each(&self.state.metrics.prep_process_time, steps_time, requests);
-            self.engine.rest(clock::now(), &mut effects);
+            self.apply(|engine| engine.rest(clock::now(), &mut effects));
             self.carry_out(&mut effects)?;
             if now.monotonic - gave_back >= memory::GIVE_BACK_EVERY_MS {
                 memory::give_back();
@@ -120,7 +120,8 @@ impl Driver {
                         self.write(&batch, since)?;
                         if let Some(zxid) = batch.last_zxid() {
                             drop(batch);
-                            self.engine.step(clock::now(), Input::Flushed(zxid), &mut more);
+                            let flushed = Input::Flushed(zxid);
+                            self.apply(|engine| engine.step(clock::now(), flushed, &mut more));
                         }
                     }
                     Effect::Quorum(effect) => self.ensemble().carry_out(effect)?,
@@ -153,6 +154,29 @@ impl Driver {
             std::mem::swap(effects, &mut more);
         }
         Ok(())
+    }
+
+    /// Has the engine do what may apply something, and counts how long a member takes for it.
+    fn apply(&mut self, step: impl FnOnce(&mut Engine)) {
+        if self.ensemble.is_none() {
+            return step(&mut self.engine);
+        }
+        let begin = Instant::now();
+        step(&mut self.engine);
+        let Applied { writes, reads } = self.engine.take_applied();
+        if writes + reads == 0 {
+            return;
+        }
+        let (took, metrics) = (begin.elapsed(), &self.state.metrics);
+        let each = (millis(took) / (writes + reads) as Millis) as f64;
+        metrics.commit_process_time.record(millis(took) as f64);
+        if writes > 0 {
+            metrics.write_batch_time_in_commit_processor.record(millis(took) as f64);
+            metrics.write_final_proc_time_ms.record_many(each, writes);
+        }
+        if reads > 0 {
+            metrics.read_final_proc_time_ms.record_many(each, reads);
+        }
     }
 
     fn ensemble(&mut self) -> &mut Ensemble {

@@ -220,7 +220,6 @@ impl Ensemble {
         let zxid = self.state.database.read().tree.last_processed();
         push(cnxn, PacketType::Snap, zxid);
         self.learners.send_snapshot(cnxn, self.state.clone());
-        self.state.metrics.snap_count.increment(1);
         cnxn.flush();
     }
 

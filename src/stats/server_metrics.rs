@@ -59,8 +59,70 @@ server_metrics! {
     snapshottime: Histogram,
     /// Snapshots sent to learners.
     snap_count: Counter,
+    /// Learners sent the transactions that they lacked.
+    diff_count: Counter,
+    /// Learners that are sent a snapshot, whenever one begins or ends.
+    inflight_snap_count: Histogram,
+    /// Learners that are sent transactions, whenever one begins or ends.
+    inflight_diff_count: Histogram,
     /// Time it took to find a leader.
     election_time: Histogram,
+    /// Times this server began to look for a leader.
+    looking_count: Counter,
+    /// Time from looking for a leader to serving.
+    unavailable_time: Histogram,
+    /// The same of a server that leads then.
+    leader_unavailable_time: Histogram,
+    /// Time it took to take over a leader's history and to follow.
+    follower_sync_time: Histogram,
+    /// Time it took to take over a leader's history and to observe.
+    observer_sync_time: Histogram,
+    /// Transactions proposed by this leader.
+    proposal_count: Counter,
+    /// Transactions committed by this leader.
+    commit_count: Counter,
+    /// Time from a transaction's making to its being logged by a quorum, at its leader.
+    quorum_ack_latency: Histogram,
+    /// Time from a transaction's making to its being on this server's disk.
+    proposal_ack_creation_latency: Histogram,
+    /// Proposals that came to this follower.
+    learner_proposal_received_count: Counter,
+    /// Time from a transaction's making to its going to this follower's log.
+    proposal_latency: Histogram,
+    /// Commits that came to this learner.
+    learner_commit_received_count: Counter,
+    /// Time from a transaction's making to its commit here.
+    commit_propagation_latency: Histogram,
+    /// Sessions that learners have asked about.
+    revalidate_count: Counter,
+    /// Commits, and answers to syncs, on their way to being carried out.
+    request_commit_queued: Counter,
+    /// Commits that are carried out at a time.
+    commit_commit_proc_req_queued: Histogram,
+    /// Writes of clients of this server among them.
+    write_commit_proc_req_queued: Histogram,
+    /// Reads behind them.
+    read_commit_proc_req_queued: Histogram,
+    /// Commits carried out at a time.
+    write_commit_proc_issued: Histogram,
+    /// Reads answered behind them.
+    reads_issued_from_session_queue: Histogram,
+    /// Time from a write's arrival to its commit being carried out.
+    write_commitproc_time_ms: Histogram,
+    /// Time from a read's arrival to its turn behind writes.
+    read_commitproc_time_ms: Histogram,
+    /// Time commits of clients of this server wait.
+    local_write_committed_time_ms: Histogram,
+    /// Time commits of other servers' clients wait.
+    server_write_committed_time_ms: Histogram,
+    /// Time to carry out the commits there are.
+    commit_process_time: Histogram,
+    /// The same where there are some.
+    write_batch_time_in_commit_processor: Histogram,
+    /// Time to apply a transaction.
+    write_final_proc_time_ms: Histogram,
+    /// Time to answer a read behind writes.
+    read_final_proc_time_ms: Histogram,
     /// Time it took to restore the database.
     dbinittime: Histogram,
     /// Transactions replayed at start.

@@ -87,14 +87,17 @@ impl Leader {
         History { log, applied }: History<'_>,
         out: &mut Vec<LeaderOutput>,
     ) {
-        let throttler = match plan {
-            SyncPlan::Snap => &mut self.snap_syncs,
-            _ => &mut self.diff_syncs,
+        let by_snapshot = plan == SyncPlan::Snap;
+        let throttler = match by_snapshot {
+            true => &mut self.snap_syncs,
+            false => &mut self.diff_syncs,
         };
         let is_essential = self.learners.get(&id).is_some_and(LearnerHandler::is_follower);
-        if let Err(reason) = throttler.begin(id, is_essential) {
-            self.drop_learner(id, &reason, out);
-            return;
+        match throttler.begin(id, is_essential) {
+            Ok(in_flight) => {
+                out.push(LeaderOutput::Synchronising { by_snapshot, begins: true, in_flight });
+            }
+            Err(reason) => return self.drop_learner(id, &reason, out),
         }
         let committed = self.sync_point();
         let new_leader = Zxid(self.epoch << 32);
@@ -106,7 +109,7 @@ impl Leader {
             SyncPlan::Trunc { to } | SyncPlan::TruncDisk { to } => (PacketType::Trunc, to),
             _ => (PacketType::Diff, committed),
         };
-        if plan != SyncPlan::Snap {
+        if !by_snapshot {
             send_packet(&cnxn, Packet::bare(kind, zxid), out);
         }
         let in_memory_after = match plan {
