@@ -313,24 +313,11 @@ impl FinalRequestProcessor {
                     finished.closed.push((session, cnxn.clone()));
                     let Some(cnxn) = cnxn else { continue };
                     let zxid = database.tree.last_processed();
-                    let mut outbox = cnxn.outbox();
-                    let bytes = outbox.reply(arrival.xid, zxid, |_| Ok(()));
-                    let name = op_name(arrival.op);
-                    outbox.stats.responded(name, arrival.xid, zxid, arrival.at, now);
-                    outbox.close();
-                    drop(outbox);
-                    counts.replies.read(now - arrival.at, bytes);
-                    finished.answered(cnxn);
+                    finished.answer_without_txn(cnxn, arrival, zxid, Ok(()), &mut counts);
                 }
                 Pending::Refused { cnxn, arrival, error } => {
                     let zxid = database.tree.last_processed();
-                    let mut outbox = cnxn.outbox();
-                    let bytes = outbox.reply(arrival.xid, zxid, |_| Err(error));
-                    let name = op_name(arrival.op);
-                    outbox.stats.responded(name, arrival.xid, zxid, arrival.at, now);
-                    drop(outbox);
-                    counts.replies.read(now - arrival.at, bytes);
-                    finished.answered(cnxn);
+                    finished.answer_without_txn(cnxn, arrival, zxid, Err(error), &mut counts);
                 }
             }
         }
@@ -356,6 +343,26 @@ impl FinalRequestProcessor {
 }
 
 impl Finished {
+    /// Answers a request that became no transaction; the end of a session closes its connection.
+    fn answer_without_txn(
+        &mut self,
+        cnxn: Arc<ClientCnxn>,
+        Arrival { xid, op, at }: Arrival,
+        zxid: Zxid,
+        outcome: Result<(), ErrorCode>,
+        counts: &mut Counts<'_>,
+    ) {
+        let mut outbox = cnxn.outbox();
+        let bytes = outbox.reply(xid, zxid, |_| outcome);
+        outbox.stats.responded(op_name(op), xid, zxid, at, counts.now);
+        if outcome.is_ok() {
+            outbox.close();
+        }
+        drop(outbox);
+        counts.replies.read(counts.now - at, bytes);
+        self.answered(cnxn);
+    }
+
     fn answered(&mut self, cnxn: Arc<ClientCnxn>) {
         // Before the reply can be seen: whoever sees it may ask for what is in process.
         cnxn.finish_one();

@@ -96,22 +96,15 @@ impl PrepRequestProcessor {
             Err(Refusal::Undecodable) => return Err(ErrorCode::MarshallingError),
             Err(Refusal::Failed(error)) => {
                 out.truncate(start);
-                let kind = OpCode::Error.code();
-                TxnHeader { kind, ..header.clone() }.write(out);
-                ErrorTxn { err: error.code() }.write(out);
-                self.last_zxid = Zxid(header.zxid);
-                return Ok(Prepared { zxid: self.last_zxid, error: Some(error) });
+                let zxid = self.refuse(request.session, request.arrival, error, time, out);
+                return Ok(Prepared { zxid, error: Some(error) });
             }
         };
-        if tree.options().digest_enabled {
-            let tree_digest = self.changes.digest(tree) as i64;
-            TxnDigest { version: DIGEST_VERSION, tree_digest }.write(out);
-        }
-        self.last_zxid = Zxid(header.zxid);
+        self.end_txn(tree, Zxid(header.zxid), out);
         Ok(Prepared { zxid: self.last_zxid, error })
     }
 
-    /// Writes the error transaction of a request that cannot be decoded.
+    /// Writes the error transaction of a request that is refused, or cannot be decoded.
     pub fn refuse(
         &mut self,
         session: SessionId,
@@ -142,12 +135,17 @@ impl PrepRequestProcessor {
         let kind = OpCode::CreateSession.code();
         TxnHeader { client_id: session.0, cxid: xid, zxid: zxid.0, time, kind }.write(out);
         op::create_session::prep(timeout_ms, out);
+        self.end_txn(tree, zxid, out);
+        zxid
+    }
+
+    /// Writes the digest behind a transaction.
+    fn end_txn(&mut self, tree: &DataTree, zxid: Zxid, out: &mut Vec<u8>) {
         if tree.options().digest_enabled {
             let tree_digest = self.changes.digest(tree) as i64;
             TxnDigest { version: DIGEST_VERSION, tree_digest }.write(out);
         }
         self.last_zxid = zxid;
-        zxid
     }
 }
 

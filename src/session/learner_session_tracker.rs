@@ -101,9 +101,7 @@ impl LearnerSessionTracker {
         if let Some(local) = &mut self.local {
             local.remove(id);
         }
-        if let Some(handle) = self.sessions.remove(&id) {
-            handle.set_closing();
-        }
+        self.forget_global(id);
     }
 
     /// The client of a global session is gone, or has gone elsewhere; a local session waits for
