@@ -195,6 +195,13 @@ impl QuorumMembers {
     /// `/zookeeper/config`. A text without a server that votes is refused: a server that took it
     /// could never elect a leader again.
     pub fn from_text(text: &str, multi_address: bool) -> Result<Self, MembersError> {
+        let members = Self::from_any_text(text, multi_address)?;
+        let has_voters = members.voters().next().is_some();
+        has_voters.then_some(members).ok_or(MembersError::NoVoters)
+    }
+
+    /// The same, whether or not anybody votes.
+    pub(super) fn from_any_text(text: &str, multi_address: bool) -> Result<Self, MembersError> {
         let mut lines = BTreeMap::new();
         for line in properties::parse(text)? {
             if !Self::is_key(&line.key) && line.key != "version" {
@@ -205,11 +212,7 @@ impl QuorumMembers {
             lines.insert(line.key, line.value);
         }
         let lines = lines.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let members = Self::from_lines(lines, multi_address)?;
-        if members.voters().next().is_none() {
-            return Err(MembersError::NoVoters);
-        }
-        Ok(members)
+        Self::from_lines(lines, multi_address)
     }
 
     /// The weight of each server that has one in a hierarchical quorum: given, or 1 of a voter.

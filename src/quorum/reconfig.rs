@@ -12,7 +12,7 @@ use jute::ReconfigRequest;
 use super::members::{MembersError, QuorumMembers};
 use super::quorum_server::QuorumServer;
 use super::quorum_verifier::QuorumVerifier;
-use crate::proto::{ErrorCode, HostPort, OpCode, Sid, TxnBody, TxnEntry, Zxid, properties};
+use crate::proto::{ErrorCode, HostPort, OpCode, Sid, TxnBody, TxnEntry, Zxid};
 
 /// Settings that decide which configurations are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +50,7 @@ pub(super) fn new_config(
 /// A list of all members, on lines of their own or with commas between them.
 fn whole(text: &str, rules: ReconfigRules) -> Result<QuorumMembers, ErrorCode> {
     let text = text.replace(',', "\n");
-    // The later of two lines with the same key wins, as in a file.
-    let lines = properties::parse(&text).map_err(|error| {
-        tracing::warn!("a reconfig is refused: {error}");
-        ErrorCode::MarshallingError
-    })?;
-    let mut by_key = std::collections::BTreeMap::new();
-    for line in &lines {
-        if !QuorumMembers::is_key(&line.key) && line.key != "version" {
-            tracing::warn!(key = line.key, "a reconfig is refused: no such key");
-            return Err(ErrorCode::BadArguments);
-        }
-        by_key.insert(line.key.as_str(), line.value.as_str());
-    }
-    let lines = by_key.iter().map(|(key, value)| (*key, *value));
-    let members = QuorumMembers::from_lines(lines, rules.multi_address).map_err(refused)?;
+    let members = QuorumMembers::from_any_text(&text, rules.multi_address).map_err(refused)?;
     let (voters, observers) = (members.voters().count(), members.observers().count());
     let is_no_ensemble = match voters {
         0 => !rules.standalone_enabled || observers > 0,
