@@ -188,12 +188,26 @@ impl Leader {
     pub fn new(
         options: LeaderOptions,
         configs: Configs,
-        (accepted_epoch, current_epoch): (i64, i64),
+        epochs: (i64, i64),
         last_logged: Zxid,
         now: Millis,
         out: &mut Vec<LeaderOutput>,
     ) -> Self {
-        let mut leader = Self {
+        let mut leader = Self::without_learners(options, configs, epochs, last_logged, now);
+        out.push(LeaderOutput::Do(QuorumEffect::Listen));
+        leader.choose_epoch(now, out);
+        leader
+    }
+
+    /// A leader that has not told anybody of itself.
+    fn without_learners(
+        options: LeaderOptions,
+        configs: Configs,
+        (accepted_epoch, current_epoch): (i64, i64),
+        last_logged: Zxid,
+        now: Millis,
+    ) -> Self {
+        Self {
             options,
             configs,
             is_observer_master: false,
@@ -217,10 +231,7 @@ impl Leader {
             snap_syncs: LearnerSyncThrottler::new(options.snap_syncs_max),
             diff_syncs: LearnerSyncThrottler::new(options.diff_syncs_max),
             handed_over_to: None,
-        };
-        out.push(LeaderOutput::Do(QuorumEffect::Listen));
-        leader.choose_epoch(now, out);
-        leader
+        }
     }
 
     /// The epoch led.

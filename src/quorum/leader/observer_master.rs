@@ -2,13 +2,10 @@
 //! propose. It brings them to its own history, and then sends them on what it learns to be
 //! committed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
 use super::{Leader, LeaderOptions, LeaderOutput, Phase};
 use crate::proto::{Millis, Zxid};
 use crate::quorum::configs::Configs;
 use crate::quorum::effect::QuorumEffect;
-use crate::quorum::learner_sync_throttler::LearnerSyncThrottler;
 use crate::quorum::proposal_log::ProposalLog;
 
 impl Leader {
@@ -22,29 +19,12 @@ impl Leader {
         now: Millis,
     ) -> Self {
         Self {
-            options,
-            configs,
             is_observer_master: true,
             phase: Phase::Broadcast,
-            began: now,
-            give_up_at: Millis::MAX,
             next_ping: now + options.tick_ms / 2,
-            is_full_tick: false,
-            accepted_epoch: epoch,
-            current_epoch: epoch,
-            epoch_max: epoch,
             epoch,
-            last_logged: applied,
-            learners: BTreeMap::new(),
-            informed: BTreeSet::new(),
-            promised: BTreeSet::new(),
-            last_proposed: applied,
-            flushed: applied,
             committed: applied,
-            syncs: VecDeque::new(),
-            snap_syncs: LearnerSyncThrottler::new(options.snap_syncs_max),
-            diff_syncs: LearnerSyncThrottler::new(options.diff_syncs_max),
-            handed_over_to: None,
+            ..Self::without_learners(options, configs, (epoch, epoch), applied, now)
         }
     }
 
