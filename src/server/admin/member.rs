@@ -47,7 +47,7 @@ fn ports(addresses: impl Iterator<Item = HostPort>) -> String {
 }
 
 /// What the engine says of the ensemble; none of a standalone server, or if it is stopping.
-pub(super) fn quorum_description(context: &ServerContext) -> Option<QuorumDescription> {
+pub fn quorum_description(context: &ServerContext) -> Option<QuorumDescription> {
     if !context.config.quorum.is_distributed() {
         return None;
     }
@@ -64,8 +64,8 @@ pub fn peer_state(context: &ServerContext) -> Option<&'static str> {
     }
 }
 
-/// Whom an observer observes.
-pub fn observed(context: &ServerContext) -> Option<Sid> {
+/// Whom an observer observes, of what the engine says.
+pub fn observed(context: &ServerContext, described: Option<&QuorumDescription>) -> Option<Sid> {
     let is_observer = context.state.mode() == ServerMode::Observer;
-    is_observer.then(|| quorum_description(context)?.leader).flatten()
+    described?.leader.filter(|_| is_observer)
 }

@@ -6,6 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::member;
 use super::queries::server_stats;
+use crate::engine::QuorumDescription;
 use crate::proto::path::top_namespace;
 use crate::server::clock;
 use crate::server::config::MetricsConfig;
@@ -15,13 +16,17 @@ use crate::server::net::ServerContext;
 use crate::tree::DataTree;
 
 /// Names without the prefix of `mntr`, and values, in the order of Apache's server. The null
-/// provider has none (`NullMetricsProvider.dump`).
-pub fn monitor(context: &ServerContext) -> Vec<(String, Value)> {
+/// provider has none (`NullMetricsProvider.dump`). The engine has described the ensemble, if there
+/// is one.
+pub fn monitor(
+    context: &ServerContext,
+    described: Option<&QuorumDescription>,
+) -> Vec<(String, Value)> {
     if context.config.metrics == MetricsConfig::Null {
         return Vec::new();
     }
     let mut shown = Vec::new();
-    let gauges = gauges(context);
+    let gauges = gauges(context, described);
     shown.extend(GAUGES.iter().filter_map(|&name| Some((name.to_owned(), *gauges.get(name)?))));
     let quotas = quotas(&context.state.database.read().tree);
     for (name, by_namespace) in QUOTA_GAUGE_SETS.iter().zip(quotas) {
@@ -37,7 +42,10 @@ pub fn monitor(context: &ServerContext) -> Vec<(String, Value)> {
     shown
 }
 
-fn gauges(context: &ServerContext) -> BTreeMap<&'static str, Value> {
+fn gauges(
+    context: &ServerContext,
+    described: Option<&QuorumDescription>,
+) -> BTreeMap<&'static str, Value> {
     let stats = server_stats(context);
     let (last_size, min_size, max_size) = context.state.stats.response_bytes();
     let database = context.state.database.read();
@@ -75,18 +83,21 @@ fn gauges(context: &ServerContext) -> BTreeMap<&'static str, Value> {
     ];
     let integers = integers.map(|(name, value)| (name, Value::Integer(value)));
     let reals = reals.map(|(name, value)| (name, Value::Real(value)));
-    let of_member = member_gauges(context).into_iter();
+    let of_member = member_gauges(context, described).into_iter();
     integers.into_iter().chain(reals).chain(of_member).collect()
 }
 
 /// What only members of an ensemble have, and of these what only a leader has.
-fn member_gauges(context: &ServerContext) -> Vec<(&'static str, Value)> {
+fn member_gauges(
+    context: &ServerContext,
+    described: Option<&QuorumDescription>,
+) -> Vec<(&'static str, Value)> {
     if member::peer_state(context).is_none() {
         return Vec::new();
     }
-    let Some(description) = member::quorum_description(context) else { return Vec::new() };
+    let Some(description) = described else { return Vec::new() };
     let mut gauges = vec![("quorum_size", description.verifier.voters().count() as i64)];
-    if let Some(leader) = description.leading {
+    if let Some(leader) = &description.leading {
         let (last, min, max) = context.state.stats.proposal_bytes();
         let last_zxid = context.state.database.read().tree.last_processed();
         gauges.extend([

@@ -72,10 +72,11 @@ pub(super) fn mntr(context: &ServerContext) -> String {
     if let Some(state) = member::peer_state(context) {
         let _ = writeln!(text, "zk_peer_state\t{state}");
     }
-    if let Some(leader) = member::observed(context) {
+    let described = member::quorum_description(context);
+    if let Some(leader) = member::observed(context, described.as_ref()) {
         let _ = writeln!(text, "zk_observer_master_id\t{leader}");
     }
-    for (name, value) in queries::monitor(context) {
+    for (name, value) in queries::monitor(context, described.as_ref()) {
         let _ = match value {
             Value::Integer(value) => writeln!(text, "zk_{name}\t{value}"),
             Value::Real(value) => writeln!(text, "zk_{name}\t{}", double(value)),
