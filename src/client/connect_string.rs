@@ -1,36 +1,16 @@
 //! `host:port,host:port/chroot` (`ConnectStringParser`).
 
-use std::fmt;
-
 use super::ClientError;
+use crate::proto::HostPort;
 use crate::proto::path::validate_path;
 
 /// Port of a server that is named without one.
 const DEFAULT_PORT: u16 = 2181;
 
-/// A server, not resolved yet: names are looked up at each attempt to connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPort {
-    /// Name or address; an IPv6 address stands here without brackets.
-    pub host: String,
-    /// Client port.
-    pub port: u16,
-}
-
-/// As a connect string has it.
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
 /// Where to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectString {
-    /// One or more servers.
+    /// One or more servers, not resolved yet: names are looked up at each attempt to connect.
     pub servers: Vec<HostPort>,
     /// Path in front of every path of the session, empty or starting with a slash.
     pub chroot: String,
@@ -70,7 +50,7 @@ fn parse_server(text: &str) -> Result<HostPort, ClientError> {
         "" => DEFAULT_PORT,
         digits => digits.parse().map_err(|_| bad())?,
     };
-    Ok(HostPort { host: host.into(), port })
+    Ok(HostPort::new(host, port))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub mod wire;
 mod zookeeper;
 
 pub use client_cnxn::{Config, ConnectionState, Pending};
-pub use connect_string::{ConnectString, HostPort};
+pub use connect_string::ConnectString;
 pub use error::ClientError;
 pub use multi::{Op, OpResult};
 pub use watch_table::{WatchedEvent, WatchedKind, WatchedState};

@@ -18,8 +18,8 @@ use jute::{ConnectRequest, SetWatches};
 
 use super::client_cnxn::{Completion, Shared, State, loss_code, put_auth};
 use super::wire::{self, Incoming, WireError};
-use super::{ConnectionState, HostPort, WatchedEvent, WatchedKind, WatchedState};
-use crate::proto::{ErrorCode, OpCode, Zxid};
+use super::{ConnectionState, WatchedEvent, WatchedKind, WatchedState};
+use crate::proto::{ErrorCode, HostPort, OpCode, Zxid};
 
 /// Longest a connected client stays silent, whatever its session timeout.
 const SEND_PING_INTERVAL_MAX: Duration = Duration::from_secs(10);

@@ -15,8 +15,8 @@ use super::quorum_config::{QuorumConfig, numbered_line};
 use super::reader::Reader;
 use super::storage_config::StorageConfig;
 use super::zoo_cfg::ZooCfg;
+use crate::proto::HostPort;
 use crate::proto::Sid;
-use crate::quorum::HostPort;
 
 /// What a server without a configuration file is configured with: the values of the sample
 /// file, data in `data` under the working directory.
