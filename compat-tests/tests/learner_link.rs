@@ -15,9 +15,9 @@ use compat_tests::server::{Home, Server, ServerUnderTest};
 use compat_tests::tree_dump::State;
 use gamekeeper::persistence::{Compression, DataDirs, OsDisk};
 use gamekeeper::processor::ZkDatabase;
-use gamekeeper::proto::{Packet, PacketType, TxnEntry, Zxid};
-use gamekeeper::quorum::{HostPort, LearnerCnxn};
-use gamekeeper::server::net::{LearnerCnxnFactory, LearnerCnxnOptions, LearnerEvent};
+use gamekeeper::proto::{HostPort, Packet, PacketType, TxnEntry, Zxid};
+use gamekeeper::quorum::{ConnectId, LearnerCnxn};
+use gamekeeper::server::net::{HistoryDirs, LearnerCnxnFactory, LearnerCnxnOptions, LearnerEvent};
 use gamekeeper::server::storage::{SnapshotOptions, install_snapshot};
 use gamekeeper::tree::{DataTree, TreeOptions};
 use jute::{Field, LearnerInfo};
@@ -61,9 +61,11 @@ impl Learner {
             leader_nodelay: true,
             packet_bytes_max: 1 << 20,
             tree_options: TreeOptions::default(),
-            logs_dir: nowhere.clone(),
-            snapshots_dir: nowhere,
-            snapshot_size_factor: 0.33,
+            history: HistoryDirs {
+                logs: nowhere.clone(),
+                snapshots: nowhere,
+                snapshot_size_factor: 0.33,
+            },
         };
         let (tell, events) = channel();
         let sink = move |batch: Vec<LearnerEvent>| {
@@ -105,8 +107,8 @@ impl Learner {
     /// Connects, says that its last transaction is `last`, and gives the leader's choice.
     fn introduce(&mut self, port: u16, last: Zxid) -> (Arc<LearnerCnxn>, Packet) {
         let host = Ipv4Addr::LOCALHOST.to_string();
-        self.factory.connect(vec![HostPort { host, port }]);
-        let LearnerEvent::Connected(cnxn) = self.next() else { panic!("not connected") };
+        self.factory.connect(ConnectId(1), vec![HostPort { host, port }]);
+        let LearnerEvent::Connected(_, cnxn) = self.next() else { panic!("not connected") };
         let info =
             LearnerInfo { serverid: SID, protocol_version: 0x10000, config_version: 0 }.to_vec();
         let accepted = Zxid(self.accepted_epoch << 32);

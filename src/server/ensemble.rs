@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use parking_lot::{Mutex, RwLock};
-use tracing::{error, info, warn};
+use parking_lot::RwLock;
+use tracing::{error, info};
 
 use super::config::{DynamicConfigFiles, ServerConfig};
 use super::mailbox::Mailbox;
 use super::net::{
-    ClientPort, ElectionEvent as CnxEvent, LearnerCnxnFactory, LearnerCnxnOptions,
+    ClientPort, ElectionEvent as CnxEvent, HistoryDirs, LearnerCnxnFactory, LearnerCnxnOptions,
     LearnerEvent as CnxnEvent, QuorumCnxHandle, QuorumCnxManager, QuorumCnxOptions,
     election_addresses,
 };
@@ -19,11 +18,8 @@ use super::storage::{SnapshotOptions, install_snapshot, restore_database};
 use crate::engine::{ElectionEvent, EnsembleOptions, Input, LearnerEvent, MemberOptions};
 use crate::persistence::{DataDirs, EpochFiles, OsDisk, RestoreOptions, truncate};
 use crate::processor::{ServerState, ZkDatabase};
-use crate::proto::{HostPort, Millis, Packet, PacketType, Sid, Zxid};
-use crate::quorum::{
-    Configs, ConnectId, ElectionOptions, LearnerCnxn, LearnerCnxnId, Link, QuorumEffect,
-    QuorumVerifier, ReconfigRules,
-};
+use crate::proto::{HostPort, Millis, Sid, Zxid};
+use crate::quorum::{Configs, ElectionOptions, Link, QuorumEffect, QuorumVerifier, ReconfigRules};
 use crate::tree::TreeOptions;
 
 /// The ways out, and the files.
@@ -37,7 +33,6 @@ pub(super) struct Ensemble {
     client_port: Arc<ClientPort>,
     epochs: EpochFiles,
     learners: LearnerCnxnFactory,
-    connecting: Arc<Connecting>,
     election: QuorumCnxHandle,
     /// Where this server's election ports are.
     own_election_addresses: Vec<HostPort>,
@@ -46,9 +41,6 @@ pub(super) struct Ensemble {
     restore: RestoreOptions,
     tree: TreeOptions,
 }
-
-/// The attempt to connect to a leader that is under way, with the number its connection will have.
-type Connecting = Mutex<(LearnerCnxnId, ConnectId)>;
 
 impl Ensemble {
     /// Opens the ports that servers reach each other by; what happens there goes to the mailbox.
@@ -86,16 +78,15 @@ impl Ensemble {
             leader_nodelay: quorum.member.leader_nodelay,
             packet_bytes_max: config.limits.buffer_bytes_max(),
             tree_options: tree_options(config),
-            logs_dir: dirs.logs().to_owned(),
-            snapshots_dir: dirs.snapshots().to_owned(),
-            snapshot_size_factor: config.storage.snapshot_size_factor,
+            history: HistoryDirs {
+                logs: dirs.logs().to_owned(),
+                snapshots: dirs.snapshots().to_owned(),
+                snapshot_size_factor: config.storage.snapshot_size_factor,
+            },
         };
         let to = mailbox.clone();
-        let connecting = Arc::new(Mutex::new((LearnerCnxnId(0), ConnectId::default())));
-        let attempts = connecting.clone();
         let learners = LearnerCnxnFactory::start(options, move |events| {
-            let events = events.into_iter();
-            let mut inputs = events.filter_map(|event| learner_input(event, &attempts)).collect();
+            let mut inputs = events.into_iter().filter_map(learner_input).collect();
             to.post_all(&mut inputs);
         })?;
         let to = mailbox.clone();
@@ -118,7 +109,6 @@ impl Ensemble {
             client_port,
             epochs,
             learners,
-            connecting,
             election,
             own_election_addresses,
             dirs,
@@ -174,11 +164,13 @@ impl Ensemble {
             QuorumEffect::StopListening => self.learners.stop_listening(),
             QuorumEffect::Connect { id, leader, addresses } => {
                 info!(%leader, "connecting to the leader");
-                let mut connecting = self.connecting.lock();
-                *connecting = (self.learners.connect(addresses), id);
+                self.learners.connect(id, addresses);
             }
             QuorumEffect::CancelConnect => self.learners.cancel(),
-            QuorumEffect::SendSnapshot(cnxn) => self.send_snapshot(&cnxn),
+            QuorumEffect::SendSnapshot(cnxn) => {
+                self.learners.send_snapshot(&cnxn, self.state.clone());
+                cnxn.flush();
+            }
             QuorumEffect::FindHistory { cnxn, last, up_to } => {
                 self.learners.find_history(&cnxn, last, up_to);
             }
@@ -214,13 +206,6 @@ impl Ensemble {
             }
         }
         self.configs = configs;
-    }
-
-    fn send_snapshot(&self, cnxn: &Arc<LearnerCnxn>) {
-        let zxid = self.state.database.read().tree.last_processed();
-        push(cnxn, PacketType::Snap, zxid);
-        self.learners.send_snapshot(cnxn, self.state.clone());
-        cnxn.flush();
     }
 
     /// Cuts the log on disk; reads the database anew if it has been applied beyond.
@@ -279,12 +264,6 @@ fn member_options(config: &ServerConfig) -> MemberOptions {
     }
 }
 
-fn push(cnxn: &LearnerCnxn, kind: PacketType, zxid: Zxid) {
-    let mut packet = BytesMut::new();
-    Packet::bare(kind, zxid).encode(&mut packet);
-    cnxn.outbox().push(packet.freeze());
-}
-
 /// What the engine is told of an event on the election port.
 fn election_input(event: CnxEvent) -> Option<Input> {
     Some(Input::Election(match event {
@@ -301,30 +280,14 @@ fn election_input(event: CnxEvent) -> Option<Input> {
     }))
 }
 
-/// What the engine is told of an event on the quorum port.
-fn learner_input(event: CnxnEvent, connecting: &Connecting) -> Option<Input> {
-    // One that is under way no more is no attempt of the engine's.
-    let attempt = |id| {
-        let (cnxn, attempt) = *connecting.lock();
-        if cnxn == id { attempt } else { ConnectId::default() }
-    };
+/// What the engine is told of an event on the quorum port, if it needs to know.
+fn learner_input(event: CnxnEvent) -> Option<Input> {
     Some(Input::Learner(match event {
-        CnxnEvent::Listening(addresses) => {
-            info!("learners may connect to {addresses:?}");
-            return None;
-        }
-        CnxnEvent::Sent(id) => {
-            info!("a learner, connection {id}, has been sent what it lacked");
-            return None;
-        }
-        CnxnEvent::SendFailed(id, reason) => {
-            warn!("cannot send a learner, connection {id}, what it lacks: {reason}");
-            return None;
-        }
+        CnxnEvent::Listening(_) | CnxnEvent::Sent(_) | CnxnEvent::SendFailed(..) => return None,
         CnxnEvent::ListenFailed(reason) => LearnerEvent::ListenFailed(reason),
         CnxnEvent::Accepted(cnxn) => LearnerEvent::Accepted(cnxn),
-        CnxnEvent::Connected(cnxn) => LearnerEvent::Connected(attempt(cnxn.id), cnxn),
-        CnxnEvent::ConnectFailed(id, reason) => LearnerEvent::ConnectFailed(attempt(id), reason),
+        CnxnEvent::Connected(attempt, cnxn) => LearnerEvent::Connected(attempt, cnxn),
+        CnxnEvent::ConnectFailed(attempt, reason) => LearnerEvent::ConnectFailed(attempt, reason),
         CnxnEvent::Packet(id, packet) => LearnerEvent::Packet(id, packet),
         CnxnEvent::Snapshot(id, snapshot) => LearnerEvent::Snapshot(id, snapshot),
         CnxnEvent::HistoryFound(id, found) => LearnerEvent::HistoryFound(id, found),

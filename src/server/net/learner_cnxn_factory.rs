@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,8 +31,9 @@ use super::learner_reader::{self, Side};
 use super::learner_socket::{LearnerSocket, SocketTransport};
 use super::learner_sync_sender::{self, HistoryDirs, PastOutbox};
 use crate::processor::{ServerState, ZkDatabase};
-use crate::proto::{Millis, Packet, Zxid};
-use crate::quorum::{HistoryPlan, HostPort, LearnerCnxn, LearnerCnxnId};
+use crate::proto::quorum_packet::put_packet;
+use crate::proto::{HostPort, Millis, Packet, PacketType, Zxid};
+use crate::quorum::{ConnectId, HistoryPlan, LearnerCnxn, LearnerCnxnId};
 use crate::tree::TreeOptions;
 
 /// Threads of the quorum thread's runtime that resolve names.
@@ -61,13 +62,8 @@ pub struct LearnerCnxnOptions {
     pub packet_bytes_max: usize,
     /// How the tree of a received snapshot is made.
     pub tree_options: TreeOptions,
-    /// The directory of the transaction logs, for history from disk.
-    pub logs_dir: PathBuf,
-    /// The directory of the snapshots, for the size of the newest.
-    pub snapshots_dir: PathBuf,
-    /// The part of the newest snapshot's size up to which logs are sent instead of a snapshot; none
-    /// are if it is negative (`zookeeper.snapshotSizeFactor`).
-    pub snapshot_size_factor: f64,
+    /// What learners' history is read from.
+    pub history: HistoryDirs,
 }
 
 /// What happened at the quorum port.
@@ -78,11 +74,10 @@ pub enum LearnerEvent {
     ListenFailed(String),
     /// A learner has connected, and introduces itself with the packet that follows.
     Accepted(Arc<LearnerCnxn>),
-    /// There is a connection to the leader, with the number that
-    /// [`LearnerCnxnFactory::connect`] returned.
-    Connected(Arc<LearnerCnxn>),
+    /// There is a connection to the leader, of this attempt.
+    Connected(ConnectId, Arc<LearnerCnxn>),
     /// There is none, for these reasons.
-    ConnectFailed(LearnerCnxnId, String),
+    ConnectFailed(ConnectId, String),
     /// A packet came.
     Packet(LearnerCnxnId, Packet),
     /// The snapshot behind a SNAP packet came, or cannot be read; then Closed follows. A connection
@@ -113,8 +108,8 @@ impl fmt::Debug for LearnerEvent {
             Self::Listening(addresses) => write!(f, "Listening({addresses:?})"),
             Self::ListenFailed(reason) => write!(f, "ListenFailed({reason})"),
             Self::Accepted(cnxn) => write!(f, "Accepted({cnxn:?})"),
-            Self::Connected(cnxn) => write!(f, "Connected({cnxn:?})"),
-            Self::ConnectFailed(id, reason) => write!(f, "ConnectFailed({id}, {reason})"),
+            Self::Connected(_, cnxn) => write!(f, "Connected({cnxn:?})"),
+            Self::ConnectFailed(_, reason) => write!(f, "ConnectFailed({reason})"),
             Self::Packet(id, packet) => write!(f, "Packet({id}, {packet:?})"),
             Self::Snapshot(id, result) => {
                 write!(f, "Snapshot({id}, {:?})", result.as_ref().map(|_| "a database"))
@@ -154,7 +149,7 @@ enum Command {
     /// On the quorum addresses' hosts, on this port or their own.
     Listen(Option<u16>),
     StopListening,
-    Connect(LearnerCnxnId, Vec<HostPort>),
+    Connect(ConnectId, LearnerCnxnId, Vec<HostPort>),
     Cancel,
     Send(Arc<LearnerCnxn>, PastOutbox),
 }
@@ -216,13 +211,11 @@ impl LearnerCnxnFactory {
     }
 
     /// Connects to a leader at whichever of the addresses answers first, and gives up what was
-    /// connecting before. Returns the number the connection will have;
-    /// [`LearnerEvent::Connected`] or [`LearnerEvent::ConnectFailed`] follows.
-    pub fn connect(&self, addresses: Vec<HostPort>) -> LearnerCnxnId {
+    /// connecting before. [`LearnerEvent::Connected`] or [`LearnerEvent::ConnectFailed`] follows.
+    pub fn connect(&self, attempt: ConnectId, addresses: Vec<HostPort>) {
         let id = self.shared.next_id();
         self.shared.want(Some(id));
-        self.tell(Command::Connect(id, addresses));
-        id
+        self.tell(Command::Connect(attempt, id, addresses));
     }
 
     /// Gives up connecting, and the connection if there is one already. Its events that are on
@@ -246,12 +239,16 @@ impl LearnerCnxnFactory {
         }
     }
 
-    /// Sends a snapshot of the database as it is now, and holds the outbox meanwhile: what is
-    /// queued already, the SNAP packet, goes first. Returns the snapshot's zxid, which is that of
-    /// the SNAP packet if nothing was applied in between. [`LearnerEvent::Sent`] follows.
+    /// Sends SNAP and a snapshot of the database as it is now, and holds the outbox meanwhile: what
+    /// is queued already goes first. Returns the snapshot's zxid. [`LearnerEvent::Sent`] follows.
     pub fn send_snapshot(&self, cnxn: &Arc<LearnerCnxn>, state: Arc<ServerState>) -> Zxid {
-        cnxn.outbox().hold();
         let (zxid, pieces) = learner_sync_sender::snapshot(state);
+        let mut packet = BytesMut::new();
+        put_packet(PacketType::Snap, zxid, None, &mut packet);
+        let mut outbox = cnxn.outbox();
+        outbox.push(packet.freeze());
+        outbox.hold();
+        drop(outbox);
         self.tell(Command::Send(cnxn.clone(), pieces));
         zxid
     }
@@ -259,12 +256,7 @@ impl LearnerCnxnFactory {
     /// Looks how the log on disk brings a learner from `last` to `up_to`, which is on disk;
     /// [`LearnerEvent::HistoryFound`] follows.
     pub fn find_history(&self, cnxn: &Arc<LearnerCnxn>, last: Zxid, up_to: Zxid) {
-        let options = &self.shared.options;
-        let dirs = HistoryDirs {
-            logs: options.logs_dir.clone(),
-            snapshots: options.snapshots_dir.clone(),
-            snapshot_size_factor: options.snapshot_size_factor,
-        };
+        let dirs = self.shared.options.history.clone();
         let (shared, id) = (self.shared.clone(), cnxn.id);
         learner_sync_sender::find_history(dirs, last, up_to, move |plan| {
             shared.emit(vec![LearnerEvent::HistoryFound(id, plan)]);
@@ -276,7 +268,7 @@ impl LearnerCnxnFactory {
     /// [`LearnerEvent::Sent`] follows.
     pub fn send_history(&self, cnxn: &Arc<LearnerCnxn>, after: Zxid, up_to: Zxid) {
         cnxn.outbox().hold();
-        let logs = self.shared.options.logs_dir.clone();
+        let logs = self.shared.options.history.logs.clone();
         let pieces = learner_sync_sender::history(logs, after, up_to);
         self.tell(Command::Send(cnxn.clone(), pieces));
     }
@@ -353,8 +345,8 @@ async fn obey(shared: Arc<Shared>, mut to_do: UnboundedReceiver<Command>) {
                 replace(&mut listening, None).await;
                 shared.strangers.turn_away();
             }
-            Command::Connect(id, addresses) => {
-                let task = spawn_local(connect(shared.clone(), id, addresses));
+            Command::Connect(attempt, id, addresses) => {
+                let task = spawn_local(connect(shared.clone(), (attempt, id), addresses));
                 replace(&mut connecting, Some(task)).await;
             }
             Command::Cancel => replace(&mut connecting, None).await,
@@ -379,24 +371,33 @@ async fn replace(task: &mut Option<JoinHandle<()>>, next: Option<JoinHandle<()>>
 
 /// Connects to a leader. Once there is a connection, a task of its own has it: this one may be
 /// ended at any time.
-async fn connect(shared: Arc<Shared>, id: LearnerCnxnId, addresses: Vec<HostPort>) {
+async fn connect(
+    shared: Arc<Shared>,
+    (attempt, id): (ConnectId, LearnerCnxnId),
+    addresses: Vec<HostPort>,
+) {
     match learner_connector::connect(&shared.options, &addresses).await {
         Ok((stream, peer)) if shared.is_wanted(id) => {
             info!("connected to the leader at {peer}");
-            spawn_local(serve_leader(shared, id, stream, peer));
+            spawn_local(serve_leader(shared, (attempt, id), stream, peer));
         }
         // Given up meanwhile.
         Ok(_) => {}
-        Err(reason) => shared.emit(vec![LearnerEvent::ConnectFailed(id, reason)]),
+        Err(reason) => shared.emit(vec![LearnerEvent::ConnectFailed(attempt, reason)]),
     }
 }
 
-async fn serve_leader(shared: Arc<Shared>, id: LearnerCnxnId, stream: TcpStream, peer: SocketAddr) {
+async fn serve_leader(
+    shared: Arc<Shared>,
+    (attempt, id): (ConnectId, LearnerCnxnId),
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     let (read_half, write_half) = stream.into_split();
     let timeout = duration(shared.options.init_limit_ms);
     let socket = Arc::new(LearnerSocket::new(write_half, timeout));
     let cnxn = shared.add(id, peer, &socket);
-    shared.emit(vec![LearnerEvent::Connected(cnxn.clone())]);
+    shared.emit(vec![LearnerEvent::Connected(attempt, cnxn.clone())]);
     if !shared.is_wanted(id) {
         socket.finish("another leader is looked for");
     }

@@ -102,12 +102,14 @@ impl Walk {
 
 /// What history is read from.
 #[derive(Debug, Clone)]
-pub(super) struct HistoryDirs {
-    pub(super) logs: PathBuf,
-    pub(super) snapshots: PathBuf,
+pub struct HistoryDirs {
+    /// The directory of the transaction logs.
+    pub logs: PathBuf,
+    /// The directory of the snapshots, for the size of the newest.
+    pub snapshots: PathBuf,
     /// The part of the newest snapshot's size up to which logs are sent instead of a snapshot; none
-    /// are if it is negative (`snapshotSizeFactor`).
-    pub(super) snapshot_size_factor: f64,
+    /// are if it is negative (`zookeeper.snapshotSizeFactor`).
+    pub snapshot_size_factor: f64,
 }
 
 /// The choice for a learner whose last transaction is `last`, where the leader's is `up_to`; logs

@@ -22,7 +22,7 @@ pub use client_port::ClientPort;
 pub use connection_throttle::ConnectionThrottle;
 pub use large_requests::LargeRequests;
 pub use learner_cnxn_factory::{LearnerCnxnFactory, LearnerCnxnOptions, LearnerEvent, ReadReceipt};
-pub use learner_sync_sender::{LearnerHistory, plan as history_plan};
+pub use learner_sync_sender::{HistoryDirs, LearnerHistory, plan as history_plan};
 pub use quorum_cnx_manager::{
     ElectionAddresses, ElectionEvent, QuorumCnxHandle, QuorumCnxManager, QuorumCnxOptions,
     election_addresses,

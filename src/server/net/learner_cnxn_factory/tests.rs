@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use jute::{Acl, CreateTxn, Field, Id, LearnerInfo, TxnHeader};
 
-use super::{LearnerCnxnFactory, LearnerCnxnOptions, LearnerEvent};
+use super::{HistoryDirs, LearnerCnxnFactory, LearnerCnxnOptions, LearnerEvent};
 use crate::auth::{AuthOptions, ProviderRegistry};
 use crate::persistence::{FileTxnLog, LogBatch, LogOptions, OsDisk};
 use crate::processor::{ServerState, ZkDatabase};
-use crate::proto::{Packet, PacketType, SessionId, TxnEntry, Zxid};
-use crate::quorum::{HistoryPlan, HostPort, LearnerCnxn, LearnerCnxnId, OUTBOX_BYTES_MAX};
+use crate::proto::{HostPort, Packet, PacketType, SessionId, TxnEntry, Zxid};
+use crate::quorum::{ConnectId, HistoryPlan, LearnerCnxn, LearnerCnxnId, OUTBOX_BYTES_MAX};
 use crate::tree::{DataTree, TreeOptions};
 
 /// How long an event may take that is certain to come.
@@ -38,9 +38,11 @@ fn end(change: impl FnOnce(&mut LearnerCnxnOptions)) -> End {
         leader_nodelay: true,
         packet_bytes_max: 1 << 20,
         tree_options: TreeOptions::default(),
-        logs_dir: logs.path().to_owned(),
-        snapshots_dir: logs.path().to_owned(),
-        snapshot_size_factor: 0.33,
+        history: HistoryDirs {
+            logs: logs.path().to_owned(),
+            snapshots: logs.path().to_owned(),
+            snapshot_size_factor: 0.33,
+        },
     };
     change(&mut options);
     let (tell, events) = channel();
@@ -109,9 +111,11 @@ fn pair(
     change: impl Fn(&mut LearnerCnxnOptions),
 ) -> (End, Arc<LearnerCnxn>, End, Arc<LearnerCnxn>) {
     let (leader, learner) = (end(&change), end(&change));
-    let wanted = learner.factory.connect(at(leader.listen()));
-    let LearnerEvent::Connected(of_learner) = learner.next() else { panic!("not connected") };
-    assert_eq!(of_learner.id, wanted);
+    learner.factory.connect(ConnectId(3), at(leader.listen()));
+    let LearnerEvent::Connected(attempt, of_learner) = learner.next() else {
+        panic!("not connected")
+    };
+    assert_eq!(attempt, ConnectId(3));
     send(&of_learner, &introduction());
     let LearnerEvent::Accepted(of_leader) = leader.next() else { panic!("not accepted") };
     assert_eq!(leader.packet(of_leader.id), introduction());
@@ -251,24 +255,24 @@ fn of_too_many_strangers_the_oldest_goes() {
 fn a_leader_that_is_not_there_is_tried_and_given_up() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let learner = end(|_| {});
-    let first = learner.factory.connect(at(closed));
-    let LearnerEvent::ConnectFailed(id, reason) = learner.next() else { panic!("connected") };
-    assert_eq!(id, first);
+    learner.factory.connect(ConnectId(1), at(closed));
+    let LearnerEvent::ConnectFailed(attempt, reason) = learner.next() else { panic!("connected") };
+    assert_eq!(attempt, ConnectId(1));
     assert!(reason.contains("try 11"), "{reason}");
 
     let slow = end(|options| options.connect_retry_delay_ms = 10_000);
-    slow.factory.connect(at(closed));
+    slow.factory.connect(ConnectId(1), at(closed));
     slow.factory.cancel();
     slow.events.recv_timeout(Duration::from_millis(100)).expect_err("it was cancelled");
 
     // One of two addresses is enough.
     let leader = end(|_| {});
     let both = [at(closed), at(leader.listen())].concat();
-    let id = learner.factory.connect(both);
-    let LearnerEvent::Connected(cnxn) = learner.next() else { panic!("not connected") };
-    assert_eq!(cnxn.id, id);
+    learner.factory.connect(ConnectId(2), both);
+    let LearnerEvent::Connected(attempt, cnxn) = learner.next() else { panic!("not connected") };
+    assert_eq!(attempt, ConnectId(2));
     learner.factory.cancel();
-    learner.closed(id);
+    learner.closed(cnxn.id);
 }
 
 #[test]
@@ -351,14 +355,15 @@ fn a_snapshot_arrives_between_what_was_queued_before_and_after() {
     for (nodes, data_bytes) in [(0, 0), (20_000, 300)] {
         let (leader, to_learner, learner, to_leader) = pair(|_| {});
         let state = database(nodes, data_bytes);
-        to_learner.outbox().push(encoded(&Packet::bare(PacketType::Snap, Zxid(nodes))));
+        send(&to_learner, &Packet::bare(PacketType::Diff, Zxid(1)));
         let zxid = leader.factory.send_snapshot(&to_learner, state.clone());
         assert_eq!(zxid, Zxid(nodes));
         send(&to_learner, &Packet::bare(PacketType::NewLeader, Zxid(5)));
         assert!(matches!(leader.next(), LearnerEvent::Sent(id) if id == to_learner.id));
         send(&to_learner, &Packet::bare(PacketType::UpToDate, Zxid(-1)));
 
-        assert_eq!(learner.packet(to_leader.id).kind, PacketType::Snap);
+        assert_eq!(learner.packet(to_leader.id).kind, PacketType::Diff);
+        assert_eq!(learner.packet(to_leader.id), Packet::bare(PacketType::Snap, zxid));
         let LearnerEvent::Snapshot(_, database) = learner.next() else { panic!("no snapshot") };
         let (received, sent) = (database.unwrap(), state.database.read());
         assert_eq!(received.tree.last_processed(), zxid);
@@ -427,7 +432,7 @@ fn history_from_disk_is_proposals_and_commits_without_a_hole() {
     let logs = tempfile::tempdir().unwrap();
     let next_epoch = 2 << 32;
     log(logs.path(), (1..=1000).chain([next_epoch + 1, next_epoch + 2]));
-    let use_logs = |options: &mut LearnerCnxnOptions| options.logs_dir = logs.path().to_owned();
+    let use_logs = |options: &mut LearnerCnxnOptions| options.history.logs = logs.path().to_owned();
     let (leader, to_learner, learner, to_leader) = pair(use_logs);
     let up_to = Zxid(next_epoch + 1);
     leader.factory.find_history(&to_learner, Zxid(10), up_to);
@@ -453,7 +458,7 @@ fn history_from_disk_is_proposals_and_commits_without_a_hole() {
 fn a_log_with_a_hole_cannot_do() {
     let logs = tempfile::tempdir().unwrap();
     log(logs.path(), (1..=10).chain(12..=20));
-    let use_logs = |options: &mut LearnerCnxnOptions| options.logs_dir = logs.path().to_owned();
+    let use_logs = |options: &mut LearnerCnxnOptions| options.history.logs = logs.path().to_owned();
     let (leader, to_learner, _learner, _) = pair(use_logs);
     leader.factory.find_history(&to_learner, Zxid(5), Zxid(20));
     let found = leader.next();
@@ -464,7 +469,7 @@ fn a_log_with_a_hole_cannot_do() {
 fn a_log_that_ends_too_early_ends_the_connection() {
     let logs = tempfile::tempdir().unwrap();
     log(logs.path(), 1..=20);
-    let use_logs = |options: &mut LearnerCnxnOptions| options.logs_dir = logs.path().to_owned();
+    let use_logs = |options: &mut LearnerCnxnOptions| options.history.logs = logs.path().to_owned();
     let (leader, to_learner, _learner, _) = pair(use_logs);
     leader.factory.send_history(&to_learner, Zxid(5), Zxid(30));
     let event = leader.next();
