@@ -1,8 +1,9 @@
 //! Which server an observer connects to (`QuorumPeer.findLearnerMaster`): the leader, or, where
 //! followers serve observers, any of the voters, one after the other.
 
+use crate::proto::HostPort;
 use crate::proto::Sid;
-use crate::quorum::{HostPort, QuorumVerifier};
+use crate::quorum::QuorumVerifier;
 
 /// The servers an observer may connect to.
 #[derive(Debug, Default)]

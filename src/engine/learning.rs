@@ -23,11 +23,12 @@ use crate::processor::{
     classify,
 };
 use crate::proto::{
-    AuthInfo, ErrorCode, Millis, OpCode, Packet, PacketType, SessionId, Sid, TxnEntry, Zxid,
+    AuthInfo, ErrorCode, HostPort, Millis, OpCode, Packet, PacketType, SessionId, Sid, TxnEntry,
+    Zxid,
 };
 use crate::quorum::{
-    ConnectId, HostPort, Learner, LearnerCnxnId, LearnerOptions, LearnerOutput, LearnerType,
-    ProposalLog, QuorumEffect, touched_sessions,
+    ConnectId, Learner, LearnerCnxnId, LearnerOptions, LearnerOutput, LearnerType, ProposalLog,
+    QuorumEffect, touched_sessions,
 };
 use crate::session::{Arrival, ClientCnxn, LearnerSessionTracker, check_password};
 

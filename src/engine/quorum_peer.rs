@@ -32,10 +32,10 @@ use super::member_options::MemberOptions;
 use super::read_only::ReadOnly;
 use crate::persistence::LogBatch;
 use crate::processor::{ClientRequest, CommitSource, ServerMode};
-use crate::proto::{Millis, ServerState, Sid, Zxid};
+use crate::proto::{HostPort, Millis, ServerState, Sid, Zxid};
 use crate::quorum::{
-    Configs, ConnectId, Elected, ElectionOptions, ElectionOutput, FastLeaderElection, HostPort,
-    InitialVote, LearnerType, ProposalLog, QuorumEffect, QuorumVerifier, ReconfigRules, Vote,
+    Configs, ConnectId, Elected, ElectionOptions, ElectionOutput, FastLeaderElection, InitialVote,
+    LearnerType, ProposalLog, QuorumEffect, QuorumVerifier, ReconfigRules, Vote,
 };
 use crate::session::ClientCnxn;
 

@@ -117,7 +117,7 @@ impl Configs {
 
 /// What a change of the committed configuration means for a server that follows a leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfigChange {
+pub(super) enum ConfigChange {
     /// It goes on.
     Minor,
     /// Its own part is another one, or its leader is (`processReconfig` returns true).
@@ -127,7 +127,7 @@ pub enum ConfigChange {
 /// Judges the change from `before` to `after` (`QuorumPeer.processReconfig`): with the leader that
 /// was named along with it, or else by whether `leader` is one still, at the same address.
 #[must_use]
-pub fn judge_change(
+pub(super) fn judge_change(
     before: &QuorumVerifier,
     after: &QuorumVerifier,
     my_id: Sid,
@@ -147,7 +147,7 @@ pub fn judge_change(
 
 /// Whether a server votes in both configurations and listens for learners at the same addresses.
 #[must_use]
-pub fn leads_on(before: &QuorumVerifier, after: &QuorumVerifier, leader: Sid) -> bool {
+pub(super) fn leads_on(before: &QuorumVerifier, after: &QuorumVerifier, leader: Sid) -> bool {
     let set = |config: &QuorumVerifier| -> BTreeSet<HostPort> {
         config.quorum_addresses(leader).into_iter().collect()
     };

@@ -18,20 +18,17 @@ mod quorum_verifier;
 mod reconfig;
 mod vote;
 
-pub use crate::proto::{HostPort, ServerState};
-pub use configs::{ConfigChange, Configs, judge_change, leads_on};
+pub use configs::Configs;
 pub use effect::{ConnectId, HistoryPlan, QuorumEffect};
 pub use fast_leader_election::{
     Elected, ElectionOptions, ElectionOutput, FastLeaderElection, InitialVote, Link,
 };
 pub use leader::{History, Leader, LeaderDescription, LeaderOptions, LeaderOutput, LearnerRequest};
 pub use learner::{Learner, LearnerOptions, LearnerOutput, touched_sessions};
-pub use learner_cnxn::{
-    LearnerCnxn, LearnerCnxnId, LearnerTransport, OUTBOX_BYTES_MAX, PacketOutbox,
-};
+pub use learner_cnxn::{LearnerCnxn, LearnerCnxnId, LearnerTransport, OUTBOX_BYTES_MAX};
 pub(crate) use members::id_after_dot;
 pub use members::{MembersError, QuorumMembers};
-pub use proposal_log::{COMMIT_LOG_COUNT, Proposal, ProposalLog, bare_packets};
+pub use proposal_log::{COMMIT_LOG_COUNT, Proposal, ProposalLog};
 pub use quorum_server::{LearnerType, QuorumServer, QuorumServerAddress};
 pub use quorum_verifier::QuorumVerifier;
 pub use reconfig::ReconfigRules;

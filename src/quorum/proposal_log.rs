@@ -195,7 +195,7 @@ impl ProposalLog {
 }
 
 /// Packets without a body of this kind, one for each transaction of `zxids`.
-pub fn bare_packets(kind: PacketType, zxids: impl Iterator<Item = Zxid>) -> Bytes {
+pub(super) fn bare_packets(kind: PacketType, zxids: impl Iterator<Item = Zxid>) -> Bytes {
     let mut out = BytesMut::new();
     for zxid in zxids {
         out.reserve(PACKET_BYTES);

@@ -20,7 +20,7 @@ use super::learner_cnxn_factory::{Shared, duration};
 use super::learner_reader::{self, Side};
 use super::learner_socket::LearnerSocket;
 use super::listener;
-use crate::quorum::HostPort;
+use crate::proto::HostPort;
 
 /// Connections that may not have introduced themselves yet.
 const STRANGERS_MAX: usize = 64;

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::LearnerCnxnOptions;
 use super::learner_cnxn_factory::duration;
-use crate::quorum::HostPort;
+use crate::proto::HostPort;
 
 /// Tries for each address with the configured pause behind each.
 const TRIES_MAX: usize = 5;
