@@ -79,6 +79,11 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether what was read is wrong; nothing was refused.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::NotALog { .. } | Self::Corrupt { .. } | Self::BadEntry { .. })
+    }
+
     /// Names the file and what was tried with it.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }

@@ -70,9 +70,14 @@ pub enum TruncateError {
 }
 
 impl TruncateError {
-    /// Whether nothing is broken, but only a snapshot of the leader can help.
+    /// Whether the disk works, but what is on it cannot be cut, so that only a snapshot of the
+    /// leader can help.
     pub fn needs_snapshot(&self) -> bool {
-        matches!(self, Self::NoSnapshotBelow { .. } | Self::NotInHistory { .. })
+        match self {
+            Self::NoSnapshotBelow { .. } | Self::NotInHistory { .. } => true,
+            Self::Log(error) => error.is_damage(),
+            Self::Snapshot(_) => false,
+        }
     }
 }
 

@@ -250,6 +250,34 @@ fn what_comes_before_uptodate_is_applied_once_the_leader_serves() {
     assert_eq!(member.last_logged(), Zxid(0));
 }
 
+/// A start replays the whole log, and with it what was never committed: where the next leader has
+/// that cut off, the tree is made anew of what stays.
+#[test]
+fn what_a_start_has_applied_and_the_leader_cuts_off_is_not_in_the_tree_any_more() {
+    let mut member = Member::new();
+    let leader = member.join(LEADER, 1);
+    member.take(leader, proposal(zxid(1, 1)));
+    member.take(leader, commit(zxid(1, 1)));
+    member.take(leader, proposal(zxid(1, 2)));
+    member.take(leader, proposal(zxid(1, 3)));
+    let mut member = member.restart();
+    assert!(member.has(zxid(1, 2)) && member.has(zxid(1, 3)));
+    let leader = member.follow(OTHER, 2);
+    member.did();
+    member.synchronise(leader, 2, bare(PacketType::Trunc, zxid(1, 1)));
+    let did = member.did();
+    assert!(position(&did, Did::Truncate(zxid(1, 1))) < position(&did, Did::Reload));
+    assert_eq!(member.last_logged(), zxid(1, 1));
+    assert!(member.has(zxid(1, 1)) && !member.has(zxid(1, 2)) && !member.has(zxid(1, 3)));
+    member.take(leader, session_proposal(zxid(2, 1), 7, 4000));
+    member.take(leader, commit(zxid(2, 1)));
+    member.take(leader, bare(NEW_LEADER, zxid(2, 0)));
+    member.take(leader, bare(PacketType::UpToDate, Zxid(-1)));
+    assert_eq!((member.mode(), member.last_logged()), (ServerMode::Follower, zxid(2, 1)));
+    let member = member.restart();
+    assert!(member.has(zxid(1, 1)) && !member.has(zxid(1, 2)), "nor is it on disk");
+}
+
 /// A snapshot may already hold what is to be cut off, and be the only one: only the leader's helps.
 #[test]
 fn a_learner_asks_for_a_snapshot_where_its_disk_cannot_be_cut() {

@@ -40,6 +40,8 @@ pub(crate) enum Did {
     Log(Zxid),
     /// It cut its log behind this.
     Truncate(Zxid),
+    /// It read its database from the disk anew.
+    Reload,
     /// It made this snapshot durable and serves from it.
     Install(Zxid),
     /// It wrote `acceptedEpoch`.
@@ -121,20 +123,54 @@ pub(crate) struct Member {
     connecting: Option<ConnectId>,
     log_fails: bool,
     refuses_cuts: bool,
+    disk: Disk,
     did: Vec<Did>,
+}
+
+/// What is on disk.
+#[derive(Default)]
+struct Disk {
+    /// The entries of the log.
+    log: Vec<(Zxid, Bytes)>,
+    accepted_epoch: i64,
+    current_epoch: i64,
+}
+
+impl Disk {
+    /// What a start finds: all of the log, committed or not.
+    fn restore(&self) -> ZkDatabase {
+        let mut restored = database();
+        self.log.iter().for_each(|(_, entry)| apply(&mut restored, entry));
+        restored
+    }
 }
 
 fn database() -> ZkDatabase {
     ZkDatabase { tree: DataTree::new(TreeOptions::default()), sessions: HashMap::default() }
 }
 
+fn apply(database: &mut ZkDatabase, entry: &[u8]) {
+    let entry = gamekeeper::proto::TxnEntry::decode(entry).expect("an entry");
+    let _ = database.apply(&entry, &mut ());
+}
+
 impl Member {
     /// A member with an empty disk, which looks for a leader.
     pub(crate) fn new() -> Self {
+        Self::start(Disk::default())
+    }
+
+    /// The process ends, and another finds what is on disk.
+    pub(crate) fn restart(self) -> Self {
+        Self::start(self.disk)
+    }
+
+    fn start(disk: Disk) -> Self {
         let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion=0";
         let verifier = QuorumVerifier::from_text(members, false).expect("three members");
         let auth = ProviderRegistry::new(AuthOptions::default());
-        let state = Arc::new(gamekeeper::processor::ServerState::new(database(), auth, 1 << 16));
+        let state =
+            Arc::new(gamekeeper::processor::ServerState::new(disk.restore(), auth, 1 << 16));
         let now = Now { monotonic: 1_000, wall: 1_700_000_000_000 };
         let options = EngineOptions {
             tick_time_ms: 2000,
@@ -166,8 +202,8 @@ impl Member {
                 multi_address: true,
             },
             member: MemberOptions::default(),
-            accepted_epoch: 0,
-            current_epoch: 0,
+            accepted_epoch: disk.accepted_epoch,
+            current_epoch: disk.current_epoch,
         };
         let mut effects = Vec::new();
         let engine = Engine::member(state.clone(), ensemble, options, now, &mut effects);
@@ -179,6 +215,7 @@ impl Member {
             connecting: None,
             log_fails: false,
             refuses_cuts: false,
+            disk,
             did: Vec::new(),
         };
         member.carry_out(effects);
@@ -246,11 +283,14 @@ impl Member {
                 match effect {
                     Effect::Append { batch, .. } => {
                         let zxid = batch.last_zxid().expect("a batch holds something");
-                        drop(batch);
                         if self.log_fails {
                             self.engine.step(self.now, Input::LogFailed, &mut Vec::new());
                             return;
                         }
+                        let entry =
+                            |(zxid, entry)| (zxid, Bytes::copy_from_slice(&batch.bytes()[entry]));
+                        self.disk.log.extend(batch.entry_ranges().map(entry));
+                        drop(batch);
                         self.did.push(Did::Log(zxid));
                         self.engine.step(self.now, Input::Flushed(zxid), &mut effects);
                     }
@@ -259,8 +299,12 @@ impl Member {
                         self.engine.step(self.now, input, &mut effects);
                     }
                     Effect::TruncateLog { to, reload } => {
-                        assert!(!reload, "nothing is applied here that is not committed");
+                        self.disk.log.retain(|(zxid, _)| *zxid <= to);
                         self.did.push(Did::Truncate(to));
+                        if reload {
+                            *self.state.database.write() = self.disk.restore();
+                            self.did.push(Did::Reload);
+                        }
                     }
                     Effect::InstallSnapshot { database } => {
                         self.did.push(Did::Install(database.tree.last_processed()));
@@ -285,8 +329,14 @@ impl Member {
                 }
             }
             QuorumEffect::Close(_) => self.did.push(Did::Close),
-            QuorumEffect::SetAcceptedEpoch(epoch) => self.did.push(Did::AcceptedEpoch(epoch)),
-            QuorumEffect::SetCurrentEpoch(epoch) => self.did.push(Did::CurrentEpoch(epoch)),
+            QuorumEffect::SetAcceptedEpoch(epoch) => {
+                self.disk.accepted_epoch = epoch;
+                self.did.push(Did::AcceptedEpoch(epoch));
+            }
+            QuorumEffect::SetCurrentEpoch(epoch) => {
+                self.disk.current_epoch = epoch;
+                self.did.push(Did::CurrentEpoch(epoch));
+            }
             QuorumEffect::Connect { id, .. } => self.connecting = Some(id),
             _ => {}
         }
@@ -364,9 +414,7 @@ impl Member {
     pub(crate) fn snapshot(&mut self, leader: LearnerCnxnId, zxids: &[Zxid]) {
         let mut snapshot = database();
         for zxid in zxids {
-            let entry = entry(*zxid, None);
-            let entry = gamekeeper::proto::TxnEntry::decode(&entry).expect("an entry");
-            let _ = snapshot.apply(&entry, &mut ());
+            apply(&mut snapshot, &entry(*zxid, None));
         }
         let event = LearnerEvent::Snapshot(leader, Ok(Box::new(snapshot)));
         self.step(Input::Learner(event));

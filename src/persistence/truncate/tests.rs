@@ -134,6 +134,30 @@ fn a_cut_that_cannot_be_made_changes_nothing() {
 }
 
 #[test]
+fn a_damaged_log_is_not_cut_and_asks_for_a_snapshot() {
+    // In the middle of the log of 11 to 20, and in its first bytes.
+    for (at, damage) in [(200, b"damage"), (0, b"no log")] {
+        let home = tempfile::tempdir().unwrap();
+        history(home.path());
+        let dirs = open(home.path());
+        let path = list_logs(&OsDisk, dirs.logs()).unwrap()[1].path.clone();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at..at + damage.len()].copy_from_slice(damage);
+        fs::write(&path, &bytes).unwrap();
+        let refused = truncate(&dirs, Zxid(20)).unwrap_err();
+        assert!(matches!(refused, TruncateError::Log(_)), "{refused}");
+        assert!(refused.needs_snapshot(), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert_eq!(list_logs(&OsDisk, dirs.logs()).unwrap().len(), 3);
+        assert_eq!(list_snapshots(&OsDisk, dirs.snapshots()).unwrap().len(), 3);
+
+        install_snapshot(&dirs, Zxid(20), || snapshot(&dirs, 20)).unwrap();
+        drop(dirs);
+        assert_eq!(found(home.path()), [20], "it is cured");
+    }
+}
+
+#[test]
 fn an_installed_snapshot_takes_the_place_of_everything() {
     // Above, within and below what is on disk.
     for zxid in [100, 15, 8, 3] {
