@@ -53,7 +53,12 @@ pub fn check(hosts: &dyn Hosts, history: &History) -> Result<Summary, Vec<Troubl
 
 /// [`check`] that panics with what is wrong.
 pub fn assert_sound(hosts: &dyn Hosts, history: &History) -> Summary {
-    check(hosts, history).unwrap_or_else(|troubles| {
+    sound(check(hosts, history), history)
+}
+
+/// What was judged to be sound; panics with what is wrong otherwise.
+pub fn sound(judged: Result<Summary, Vec<Trouble>>, history: &History) -> Summary {
+    judged.unwrap_or_else(|troubles| {
         let shown: Vec<String> = troubles.iter().take(20).map(ToString::to_string).collect();
         panic!(
             "{} things are wrong:\n  {}\n{}",
@@ -407,7 +412,7 @@ mod tests {
 
     fn write(action: Action, data: &str, span: (u64, u64), outcome: Outcome) -> Write {
         let (invoked, completed) = (at(span.0), at(span.1));
-        Write { action, data: data.into(), invoked, completed, outcome }
+        Write { action, data: data.into(), invoked, completed, outcome, session: 1 }
     }
 
     fn acked(path: &str, zxid: i64, version: i32) -> Outcome {

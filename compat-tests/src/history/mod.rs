@@ -88,6 +88,8 @@ pub struct Write {
     pub completed: Instant,
     /// What became of it.
     pub outcome: Outcome,
+    /// The session it was sent in.
+    pub session: i64,
 }
 
 /// A read after a `sync`.
@@ -193,6 +195,11 @@ impl History {
     /// All writes, by client and in its order.
     pub fn all_writes(&self) -> impl Iterator<Item = &Write> {
         self.writes.iter().flatten()
+    }
+
+    /// Requests whose end was noted: writes, and reads that were answered.
+    pub fn operations(&self) -> usize {
+        self.all_writes().count() + self.reads.iter().map(Vec::len).sum::<usize>()
     }
 
     /// Counts, and stalls.

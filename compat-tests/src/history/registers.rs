@@ -6,12 +6,28 @@
 //! it yet may answer one. Such a read was answered with a zxid of an epoch that was over, as an
 //! earlier answer to somebody else shows. Writes are never left out; those whose end nobody knows
 //! may have been carried out or not.
+//!
+//! Such a write has an end all the same, once a later write of its session is acknowledged: what
+//! it did, it did before the answer. ZooKeeper promises that the updates of a client are applied in
+//! the order in which they were sent, over all connections of a session, and it is so because
+//!
+//! - on one connection, and from one server to the leader, everything is in order;
+//! - a session that is taken up at another server, or anew at the same, is moved there before that
+//!   server takes a request of it. What its old connection sent and the leader has not prepared by
+//!   then is refused (`SessionMovedException`, or the connection is closed);
+//! - what the leader has prepared by then has a lower zxid than the later write, and is applied
+//!   before it or, after a change of the leader, perhaps never: histories are cut, never turned.
+//!
+//! So no history of a server that keeps this promise is refused for it, and one of a server that
+//! applies the earlier write after the later may be. A later write that was refused ends nothing:
+//! it updated nothing. Nor does one in the next session of the client, which has no such promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use gamekeeper::proto::ErrorCode;
-use sim::linearizability::checker::{Call, Operation, is_linearizable_perhaps_with};
+use sim::linearizability::checker::{Call, Operation, linearize};
+use sim::queue::Time;
 
 use super::{Action, History, Outcome, Read, Trouble, Write};
 
@@ -34,8 +50,8 @@ pub(super) fn is_register(path: &str) -> bool {
 /// Every register is linearizable.
 pub(super) fn check(history: &History, troubles: &mut Vec<Trouble>) {
     for (path, Register { calls, perhaps }) in registers(history) {
-        if !is_linearizable_perhaps_with(&calls, &perhaps) {
-            let text = format!("{path} is not linearizable: {calls:?}, perhaps {perhaps:?}");
+        if let Err(stuck) = linearize(&calls, &perhaps) {
+            let text = format!("{path} is not linearizable, somewhere in {stuck:#?}");
             troubles.push(Trouble::new(text));
         }
     }
@@ -51,13 +67,24 @@ fn registers(history: &History) -> BTreeMap<&str, Register> {
     let mut all: BTreeMap<&str, Register> = BTreeMap::new();
     let Some(begun) = history.all_writes().map(|write| write.invoked).min() else { return all };
     let at = |time: Instant| time.saturating_duration_since(begun).as_nanos() as u64;
-    for write in history.all_writes() {
-        let Some((path, operation)) = operation_of(write) else { continue };
-        let call = Call { from: at(write.invoked), to: at(write.completed), operation };
-        let register = all.entry(path).or_default();
-        match write.outcome {
-            Outcome::Unknown => register.perhaps.push(call),
-            _ => register.calls.push(call),
+    for writes in &history.writes {
+        // When the next write of each session was acknowledged.
+        let mut acked: HashMap<i64, Instant> = HashMap::new();
+        for write in writes.iter().rev() {
+            let end = match write.outcome {
+                Outcome::Unknown => acked.get(&write.session).copied(),
+                Outcome::Acked { .. } | Outcome::Refused(_) => Some(write.completed),
+            };
+            if let Outcome::Acked { .. } = write.outcome {
+                acked.insert(write.session, write.completed);
+            }
+            let Some((path, operation)) = operation_of(write) else { continue };
+            let call = Call { from: at(write.invoked), to: end.map_or(Time::MAX, at), operation };
+            let register = all.entry(path).or_default();
+            match write.outcome {
+                Outcome::Unknown => register.perhaps.push(call),
+                _ => register.calls.push(call),
+            }
         }
     }
     let epochs = Epochs::of(history);
@@ -167,7 +194,8 @@ mod tests {
                 zxid: Some(zxid),
                 version,
             });
-            let write = Write { action, data: data.into(), invoked, completed, outcome };
+            let data = data.into();
+            let write = Write { action, data, invoked, completed, outcome, session: 1 };
             self.history.writes[0].push(write);
         }
 
@@ -233,5 +261,22 @@ mod tests {
         assert!(doctored.is_sound());
         doctored.read((70, 80), "first", 0, 1 << 32 | 2);
         assert!(!doctored.is_sound(), "what was read is gone again");
+    }
+
+    #[test]
+    fn an_unknown_write_is_over_once_a_later_one_of_its_session_is_acknowledged() {
+        let history = |later_session| {
+            let mut doctored = Doctored::new();
+            doctored.set((10, 20), 0, "second", None);
+            let other = Action::Create { path: "/load/shared/1".into() };
+            doctored.write((30, 40), other, "other", Some((1 << 32 | 2, 0)));
+            doctored.history.writes[0].last_mut().expect("a write").session = later_session;
+            doctored.read((50, 60), "first", 0, 1 << 32 | 2);
+            assert!(doctored.is_sound(), "it never was");
+            doctored.read((70, 80), "second", 1, 1 << 32 | 3);
+            doctored
+        };
+        assert!(!history(1).is_sound(), "it was after the later one");
+        assert!(history(2).is_sound(), "the later one was of another session");
     }
 }

@@ -5,8 +5,7 @@
 //!   it sets, always with the version it expects, and now and then a write that must be refused.
 //! - A reader reads the counters, each read after a `sync`.
 //! - A contender reads a register that all contenders share, after a `sync`, and sets it with the
-//!   version it has read. Every few seconds they go on to a new one, so that none has too many
-//!   calls to be put in order.
+//!   version it has read. Every minute they go on to a new one.
 //! - A keeper holds an ephemeral node and looks at it again and again.
 //! - A passer-by opens a session, creates an ephemeral node, and closes the session or just goes.
 
@@ -33,7 +32,7 @@ const SESSION_EXPIRED: i32 = -112;
 const SESSION_MOVED: i32 = -118;
 
 /// For how long contenders share one register, and pause between two sets.
-const REGISTER_TIME: Duration = Duration::from_secs(5);
+const REGISTER_TIME: Duration = Duration::from_secs(60);
 const CONTENDER_PAUSE: Duration = Duration::from_millis(10);
 
 /// Data of a write that has to be refused; it must never be seen.
@@ -340,6 +339,7 @@ impl Writer<'_> {
         data: String,
         run: impl FnOnce(&mut ClusterSession, &str) -> Outcome,
     ) -> Outcome {
+        let session = self.session.id().expect("a connected session");
         let invoked = Instant::now();
         let outcome = run(&mut self.session, &data);
         let completed = Instant::now();
@@ -362,7 +362,8 @@ impl Writer<'_> {
             }
             _ => {}
         }
-        let write = Write { action, data, invoked, completed, outcome: outcome.clone() };
+        let outcome_noted = outcome.clone();
+        let write = Write { action, data, invoked, completed, outcome: outcome_noted, session };
         self.notes.writes.push(write);
         outcome
     }

@@ -18,7 +18,7 @@ use crate::client::workload::is_register;
 use crate::oracle::{Answer, Oracle, Write};
 use crate::queue::Time;
 use crate::violation::{Verdict, Violation};
-use checker::{Call, Operation, is_linearizable};
+use checker::{Call, Operation, linearize};
 
 /// What was read of registers behind a sync.
 #[derive(Debug, Default)]
@@ -56,8 +56,8 @@ pub fn check(oracle: &Oracle) -> Verdict {
         }
     }
     for (path, calls) in calls {
-        if !is_linearizable(&calls) {
-            let text = format!("{path} is not linearizable: {calls:#?}");
+        if let Err(stuck) = linearize(&calls, &[]) {
+            let text = format!("{path} is not linearizable, somewhere in {stuck:#?}");
             return Err(Violation::new("linearizability", text));
         }
     }
