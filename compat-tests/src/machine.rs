@@ -1,6 +1,7 @@
 //! Machines that go wrong under a server (`programs/c/bad_machine.c`): flushes and writes of the
 //! transaction log that are slow or fail, and a clock that is wrong.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ enum Field {
 #[derive(Debug)]
 pub struct Machine {
     control: File,
+    may_have_failed: Cell<bool>,
 }
 
 impl Machine {
@@ -46,7 +48,7 @@ impl Machine {
         home.set_variable("LD_PRELOAD", library().to_str().expect("a path in UTF-8"));
         home.set_variable("BAD_MACHINE", path.to_str().expect("a path in UTF-8"));
         let control = File::options().write(true).open(&path).expect("the control file");
-        Self { control }
+        Self { control, may_have_failed: Cell::new(false) }
     }
 
     /// Calls of this kind fail with this error number, as the disk's from then on, once so many
@@ -58,6 +60,7 @@ impl Machine {
         };
         self.set(left_field, after);
         self.set(error_field, error.into());
+        self.may_have_failed.set(true);
     }
 
     /// Each flush takes so much longer.
@@ -70,11 +73,13 @@ impl Machine {
         self.set(Field::ClockOffsetSeconds, by_seconds);
     }
 
-    /// All is well again, but for the clock, which nobody has set right.
-    pub fn repair(&self) {
+    /// All is well again, but for the clock, which nobody has set right. Whether a call may have
+    /// failed.
+    pub fn repair(&self) -> bool {
         for field in [Field::FlushError, Field::WriteError, Field::FlushDelayMs] {
             self.set(field, 0);
         }
+        self.may_have_failed.take()
     }
 
     fn set(&self, field: Field, value: i64) {

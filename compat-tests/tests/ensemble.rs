@@ -65,7 +65,7 @@ fn members_are_replaced_one_by_one_under_load() {
 fn disks_that_fail_and_clocks_that_jump_lose_nothing() {
     let mix = [OURS, APACHE, OURS];
     use Scenario::*;
-    for (seed, scenario) in (SEED..).zip([FailingDisk, FullDisk, SlowDisk, ClockJump]) {
+    for (seed, scenario) in (SEED..).zip([FailingDisk, FullDisk, SlowDisk, ClockJump, SmallDisk]) {
         run(scenario, &Plan::new(&mix, Duration::ZERO, seed));
     }
 }

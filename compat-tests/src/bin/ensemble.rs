@@ -14,8 +14,8 @@ ensemble [--members KINDS] --scenario NAME [options]
                         [apache-3.9.6,apache-3.9.6,apache-3.9.6]
   --scenario NAME       leader-kill follower-kill leader-freeze follower-freeze rolling-restart
                         leader-isolated follower-isolated one-way links-closed all-killed
-                        slow-disk failing-disk full-disk clock-jump torture rolling-replace calm:
-                        under load, and judged;
+                        slow-disk failing-disk full-disk small-disk clock-jump torture
+                        rolling-replace calm: under load, and judged;
                         failover cold-start: times until the first write, --rounds times [10];
                         hand-over: the longest pause of writes while the leader is stopped;
                         sync: DIFF, SNAP and TRUNC of a member that comes back;

@@ -14,8 +14,12 @@ use std::thread;
 use crate::hosts::Hosts;
 use crate::machine::Machine;
 use crate::server::{Home, Server, ServerUnderTest};
+use crate::small_disk::SmallDisk;
 use links::Links;
 pub use ports::{MemberPorts, PortBlock};
+
+/// Room on a small disk that nobody has filled, in bytes: it takes what is used.
+pub(crate) const DISK_BYTES: usize = 4 << 30;
 
 /// Whether a member votes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,7 @@ pub struct Layout {
     pub(crate) properties: Vec<(String, String)>,
     proxied: bool,
     on_machines: bool,
+    on_small_disks: bool,
     dynamic: bool,
     observer_masters: bool,
     two_addresses: bool,
@@ -75,6 +80,7 @@ impl Layout {
             properties: Vec::new(),
             proxied: false,
             on_machines: false,
+            on_small_disks: false,
             dynamic: false,
             observer_masters: false,
             two_addresses: false,
@@ -98,6 +104,12 @@ impl Layout {
     pub fn on_machines(mut self) -> Self {
         self.on_machines = true;
         self
+    }
+
+    /// Puts a disk of its own under each member that can be full ([`Hosts::fill_disk`]), where one
+    /// may be mounted. Little of it is reserved ahead of the log.
+    pub fn on_small_disks(self) -> Self {
+        Self { on_small_disks: true, ..self.with_config("preAllocSize=64") }
     }
 
     /// Lets the ensemble be changed by reconfigs: server lines name the client's address, and each
@@ -164,14 +176,20 @@ impl Layout {
                 if self.observer_masters {
                     config.push(format!("observerMasterPort={}", block.observer_master()));
                 }
-                let home = Home::at_port(ports[own].client, config).with_my_id(own + 1);
+                let home = Home::at_port(ports[own].client, config);
+                let disk = self.on_small_disks.then(|| SmallDisk::under(&home, DISK_BYTES));
+                let disk = disk.and_then(|mounted| {
+                    mounted.inspect_err(|why| println!("no small disk for {own}: {why}")).ok()
+                });
+                let home = home.with_my_id(own + 1);
                 let properties = self.properties.iter();
                 let home =
                     properties.fold(home, |home, (name, value)| home.with_property(name, value));
                 let mut home = if self.dynamic { home.keep_config() } else { home };
                 let machine = self.on_machines.then(|| Machine::under(&mut home));
                 let (spec, ports) = (self.members[own], ports[own]);
-                Member { spec, ports, machine, place: Place::Down(home) }
+                let is_disk_broken = false;
+                Member { spec, ports, machine, disk, is_disk_broken, place: Place::Down(home) }
             })
             .collect();
         Ensemble { members, links, block }
@@ -235,6 +253,10 @@ pub(crate) struct Member {
     pub(crate) spec: MemberSpec,
     pub(crate) ports: MemberPorts,
     pub(crate) machine: Option<Machine>,
+    /// Dropped before its home, which is empty only without it.
+    pub(crate) disk: Option<SmallDisk>,
+    /// Whether its disk was full, or may have failed, since it was started.
+    pub(crate) is_disk_broken: bool,
     pub(crate) place: Place,
 }
 

@@ -126,6 +126,21 @@ pub trait Hosts: Debug {
         None
     }
 
+    /// Leaves so many bytes free on the disk of a member; false where it has none that can be full.
+    fn fill_disk(&mut self, _member: usize, _free: u64) -> bool {
+        false
+    }
+
+    /// Starts a member again that has ended because its disk was broken; false if it was not.
+    fn restart_after_broken_disk(&mut self, _member: usize) -> bool {
+        false
+    }
+
+    /// All that a member printed, as far as it is at hand.
+    fn log(&self, member: usize) -> String {
+        self.log_tail(member)
+    }
+
     /// Whether there are no members.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -193,7 +208,9 @@ pub trait Hosts: Debug {
         while !members.iter().all(|member| self.role(*member).serves()) {
             for member in members {
                 assert!(self.is_up(*member), "member {member} is not running");
-                if let Some(how) = self.ended(*member) {
+                if let Some(how) = self.ended(*member)
+                    && !self.restart_after_broken_disk(*member)
+                {
                     panic!("member {member} ended with {how}:\n{}", self.log_tail(*member));
                 }
             }

@@ -1,17 +1,21 @@
 //! Members as processes on loopback. Their links can be cut if there are proxies on them
 //! ([`crate::ensemble::Layout::proxied`]).
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
+use gamekeeper::persistence::{OsDisk, SNAPSHOTS_KEPT_MIN, purge};
+
 use super::Hosts;
 use crate::ensemble::links::Cut;
-use crate::ensemble::{Ensemble, PeerType, Place};
+use crate::ensemble::{DISK_BYTES, Ensemble, PeerType, Place};
 use crate::machine::Machine;
 use crate::server::{Home, Server, ServerUnderTest};
 
-/// How long a server whose disk has failed may take to end, Apache's in steps.
+/// How long a server whose disk has failed may go on serving, until it sees that it must end:
+/// Apache's ends in steps.
 const END_PAUSE: Duration = Duration::from_millis(500);
 
 impl Hosts for Ensemble {
@@ -45,6 +49,7 @@ impl Hosts for Ensemble {
     fn launch_as(&mut self, member: usize, kind: ServerUnderTest) {
         let slot = &mut self.members[member];
         slot.spec.kind = kind;
+        slot.is_disk_broken = false;
         match std::mem::replace(&mut slot.place, Place::Moving) {
             Place::Down(home) => slot.place = Place::Up(kind.launch(home)),
             _ => panic!("member {member} runs already"),
@@ -80,7 +85,13 @@ impl Hosts for Ensemble {
         if let Some(links) = &self.links {
             links.heal_all();
         }
-        self.members.iter().filter_map(|member| member.machine.as_ref()).for_each(Machine::repair);
+        for member in &mut self.members {
+            let may_have_failed = member.machine.as_ref().is_some_and(Machine::repair);
+            member.is_disk_broken |= may_have_failed;
+            if let Some(disk) = member.disk.as_ref().filter(|_| member.is_disk_broken) {
+                disk.resize(DISK_BYTES);
+            }
+        }
     }
 
     fn log_tail(&self, member: usize) -> String {
@@ -95,6 +106,28 @@ impl Hosts for Ensemble {
         self.members[member].machine.as_ref()
     }
 
+    fn fill_disk(&mut self, member: usize, free: u64) -> bool {
+        let slot = &mut self.members[member];
+        let Some(disk) = &slot.disk else { return false };
+        disk.fill(free);
+        slot.is_disk_broken = true;
+        true
+    }
+
+    fn restart_after_broken_disk(&mut self, member: usize) -> bool {
+        let was_broken = self.members[member].is_disk_broken;
+        if was_broken {
+            bring_down(self, member, Server::into_home);
+            self.launch(member);
+        }
+        was_broken
+    }
+
+    fn log(&self, member: usize) -> String {
+        let log = fs::read(self.home(member).log()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     fn recover(&mut self) {
         self.heal();
         for member in 0..self.len() {
@@ -104,8 +137,17 @@ impl Hosts for Ensemble {
                 self.launch(member);
             }
         }
-        restart_the_ended(self);
+        if self.members.iter().any(|member| member.is_disk_broken) {
+            thread::sleep(END_PAUSE);
+        }
         self.wait_until_all_serve();
+        for member in &self.members {
+            // A disk that can be full is in memory.
+            if let (Some(_), Place::Up(server)) = (&member.disk, &member.place) {
+                let files = server.home().version_2();
+                purge(&OsDisk, &files, &files, SNAPSHOTS_KEPT_MIN).expect("old files are removed");
+            }
+        }
     }
 }
 
@@ -114,19 +156,5 @@ fn bring_down(ensemble: &mut Ensemble, member: usize, end: impl FnOnce(Server) -
     match std::mem::replace(&mut slot.place, Place::Moving) {
         Place::Up(server) => slot.place = Place::Down(end(server)),
         _ => panic!("member {member} is not running"),
-    }
-}
-
-/// Starts again whom a broken disk has ended. It may take a moment to see that it must.
-fn restart_the_ended(ensemble: &mut Ensemble) {
-    if ensemble.members.iter().all(|member| member.machine.is_none()) {
-        return;
-    }
-    thread::sleep(END_PAUSE);
-    for member in 0..ensemble.len() {
-        if ensemble.ended(member).is_some() {
-            bring_down(ensemble, member, Server::into_home);
-            ensemble.launch(member);
-        }
     }
 }

@@ -10,14 +10,15 @@ mod rolling;
 pub mod sync_cases;
 pub mod timing;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::ensemble::Layout;
-use crate::history::checker::assert_sound;
+use crate::history::checker::{check, sound};
 use crate::history::workload::{Load, Workload};
-use crate::history::{History, Summary};
+use crate::history::{History, Summary, Trouble};
 use crate::hosts::Hosts;
 use crate::rng::Rng;
 use crate::server::ServerUnderTest;
@@ -55,8 +56,10 @@ pub enum Scenario {
     SlowDisk,
     /// A disk that fails: its server ends.
     FailingDisk,
-    /// A disk that is full: likewise.
+    /// A disk that says it is full: likewise.
     FullDisk,
+    /// A disk that really is small, and full: likewise.
+    SmallDisk,
     /// A clock that jumps by hours.
     ClockJump,
     /// All of these by chance, also several at once.
@@ -69,7 +72,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::LeaderKill,
         Self::FollowerKill,
         Self::LeaderFreeze,
@@ -83,6 +86,7 @@ impl Scenario {
         Self::SlowDisk,
         Self::FailingDisk,
         Self::FullDisk,
+        Self::SmallDisk,
         Self::ClockJump,
         Self::Torture,
         Self::RollingReplace,
@@ -105,6 +109,7 @@ impl Scenario {
             Self::SlowDisk => "slow-disk",
             Self::FailingDisk => "failing-disk",
             Self::FullDisk => "full-disk",
+            Self::SmallDisk => "small-disk",
             Self::ClockJump => "clock-jump",
             Self::Torture => "torture",
             Self::RollingReplace => "rolling-replace",
@@ -118,6 +123,22 @@ impl Scenario {
     fn needs_machines(self) -> bool {
         use Scenario::*;
         matches!(self, SlowDisk | FailingDisk | FullDisk | ClockJump | Torture)
+    }
+
+    /// Whether it fills disks.
+    fn needs_small_disks(self) -> bool {
+        matches!(self, Self::SmallDisk | Self::Torture)
+    }
+
+    /// Whether writes or flushes of a log fail.
+    fn breaks_logs(self) -> bool {
+        matches!(self, Self::FailingDisk | Self::FullDisk | Self::SmallDisk)
+    }
+
+    /// Whether it is done to links, or to all, and not to one member that has to be up.
+    fn is_of_links(self) -> bool {
+        use Scenario::*;
+        matches!(self, LeaderIsolated | FollowerIsolated | OneWay | LinksClosed | AllKilled)
     }
 }
 
@@ -165,6 +186,24 @@ impl Plan {
         let observers = self.observers.iter();
         observers.fold(Layout::new(&self.members), |layout, kind| layout.with_observer(*kind))
     }
+
+    /// What runs a scenario by this plan.
+    fn command(&self, scenario: Scenario) -> String {
+        let mut command = format!(
+            "cargo run --release -p compat-tests --bin ensemble -- --scenario {scenario} \
+             --members {} --seconds {} --seed {}",
+            names(&self.members),
+            self.duration.as_secs(),
+            self.seed
+        );
+        if !self.observers.is_empty() {
+            command += &format!(" --observers {}", names(&self.observers));
+        }
+        if self.replacements != self.members {
+            command += &format!(" --with {}", names(&self.replacements));
+        }
+        command
+    }
 }
 
 /// A scenario while it runs.
@@ -173,6 +212,8 @@ struct Run {
     workload: Workload,
     rng: Rng,
     plan: Plan,
+    /// What was done, and how often.
+    faults: BTreeMap<&'static str, usize>,
 }
 
 impl Run {
@@ -196,16 +237,24 @@ impl Run {
 /// Runs a scenario on processes and judges it; panics with what is wrong.
 pub fn run(scenario: Scenario, plan: &Plan) -> Summary {
     println!("{scenario} of {} with seed {}", names(&plan.members), plan.seed);
+    let command = plan.command(scenario);
+    println!("again: {command}");
     let layout = plan.layout().proxied();
-    let ensemble = if scenario.needs_machines() { layout.on_machines() } else { layout }.start();
-    run_on(Box::new(ensemble), scenario, plan)
+    let layout = if scenario.needs_machines() { layout.on_machines() } else { layout };
+    let layout = if scenario.needs_small_disks() { layout.on_small_disks() } else { layout };
+    judge(Box::new(layout.start()), scenario, plan, Some(&command))
 }
 
 /// [`run`] on hosts whose members serve.
 pub fn run_on(hosts: Box<dyn Hosts>, scenario: Scenario, plan: &Plan) -> Summary {
+    judge(hosts, scenario, plan, None)
+}
+
+fn judge(hosts: Box<dyn Hosts>, scenario: Scenario, plan: &Plan, command: Option<&str>) -> Summary {
     let load = Load { seed: plan.seed, ..Load::default() };
     let workload = Workload::start(&hosts.addresses(), load);
-    let mut run = Run { hosts, workload, rng: Rng::new(plan.seed), plan: plan.clone() };
+    let (rng, faults) = (Rng::new(plan.seed), BTreeMap::new());
+    let mut run = Run { hosts, workload, rng, plan: plan.clone(), faults };
     run.progress();
     let deadline = Instant::now() + plan.duration;
     loop {
@@ -220,10 +269,30 @@ pub fn run_on(hosts: Box<dyn Hosts>, scenario: Scenario, plan: &Plan) -> Summary
         }
     }
     run.recover();
-    let history: History = run.workload.finish();
-    let summary = assert_sound(&*run.hosts, &history);
-    println!("{scenario}: {summary}");
-    summary
+    let mut history: History = run.workload.finish();
+    history.troubles.extend(failed_assertions(&*run.hosts));
+    let judged = check(&*run.hosts, &history);
+    println!("{scenario}: {}", history.summary());
+    let faults = run.faults.iter().map(|(kind, times)| format!("{kind} {times}"));
+    println!("operations: {}", history.operations());
+    println!("faults: {}", faults.collect::<Vec<_>>().join(", "));
+    println!("violations: {}", judged.as_ref().err().map_or(0, Vec::len));
+    if let Some(command) = command {
+        println!("again: {command}");
+    }
+    sound(judged, &history)
+}
+
+/// Servers of ours that ended by an assertion, whoever killed or started them since.
+fn failed_assertions(hosts: &dyn Hosts) -> Vec<Trouble> {
+    let failed = (0..hosts.len()).flat_map(|member| {
+        let log = hosts.log(member);
+        let lines: Vec<&str> = log.lines().collect();
+        let failed = lines.windows(2).filter(|pair| pair[0].contains("panicked at"));
+        let trouble = |pair: &[&str]| Trouble::new(format!("member {member}: {}", pair.join(" ")));
+        failed.map(trouble).collect::<Vec<_>>()
+    });
+    failed.collect()
 }
 
 /// Kinds, with commas between them.
