@@ -7,6 +7,7 @@
 use std::time::Duration;
 use std::{env, thread};
 
+use compat_tests::ensemble::links::Cut;
 use compat_tests::history::checker::assert_sound;
 use compat_tests::history::workload::{Load, Workload};
 use compat_tests::hosts::{self, Role};
@@ -117,6 +118,27 @@ fn members_are_replaced_on_their_volumes_under_load() {
             plan.replacements = vec![OURS; 3];
         });
     }
+}
+
+/// Its connections are those of an address that is gone, and say nothing of it. Apache's servers
+/// wait then until TCP gives up, so they have no part in this.
+#[test]
+fn a_follower_returns_to_the_network_under_another_address() {
+    let _repeat = Repeat;
+    let plan = Plan::new(&[OURS; 3], Duration::ZERO, seed());
+    // A server that listens at the address it had at first is not found again.
+    let mut hosts = hosts::start(plan.layout().with_config("quorumListenOnAllIPs=true"));
+    let mut workload =
+        Workload::start(&hosts.addresses(), Load { seed: plan.seed, ..Load::default() });
+    let follower = hosts.follower(0);
+    workload.step(format!("member {follower} leaves the network"));
+    hosts.cut(follower, Cut::Drop);
+    assert!(workload.wait_for_progress(5, PROGRESS_LIMIT), "writes of the others");
+    workload.step(format!("member {follower} returns under another address"));
+    hosts.heal_elsewhere();
+    hosts.wait_until_all_serve();
+    assert!(workload.wait_for_progress(5, PROGRESS_LIMIT), "writes of all");
+    println!("{}", assert_sound(&*hosts, &workload.finish()));
 }
 
 /// What `./test` leaves to the whole: more kinds of harm, to more ensembles.

@@ -296,6 +296,12 @@ impl Hosts for Containers {
         }
     }
 
+    fn heal_elsewhere(&mut self) {
+        let network = self.network.as_mut().expect("a network until it is dropped");
+        self.cut_off.values_mut().for_each(|address| *address = network.new_address());
+        self.heal();
+    }
+
     fn log_tail(&self, member: usize) -> String {
         self.engine.log_tail(self.container(member))
     }

@@ -114,6 +114,11 @@ pub trait Hosts: Debug {
     /// Takes back every cut, and whatever else is wrong around the members.
     fn heal(&mut self);
 
+    /// [`Self::heal`], but who was cut off has another address than before, where that can be.
+    fn heal_elsewhere(&mut self) {
+        self.heal();
+    }
+
     /// The last lines a member printed.
     fn log_tail(&self, member: usize) -> String;
 

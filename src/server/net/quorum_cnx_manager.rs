@@ -50,7 +50,8 @@ pub struct QuorumCnxOptions {
     pub my: Sid,
     /// How long connecting may take, with the lookup of the name (`cnxTimeout`).
     pub connect_timeout: Duration,
-    /// How long a peer may take to introduce itself (`quorumCnxnTimeoutMs`, else `syncLimit`).
+    /// How long a peer may take to introduce itself, and its system to confirm what it is sent
+    /// (`quorumCnxnTimeoutMs`, else `syncLimit`).
     pub handshake_timeout: Duration,
     /// Attempts to listen at a port, one second apart; 0 for no end (`electionPortBindRetry`).
     pub port_bind_retry: u32,
@@ -339,14 +340,15 @@ impl Net {
             (Some(link), _) => link.wake.notify_one(),
             (None, Some(addresses)) => {
                 drop(state);
-                self.connect(to, addresses);
+                self.connect(to, addresses, Vec::new());
             }
             (None, None) => {}
         }
     }
 
-    /// Connects to a server, unless there is a connection or an attempt under way.
-    fn connect(self: &Rc<Self>, sid: Sid, addresses: Vec<HostPort>) {
+    /// Connects to a server, unless there is a connection or an attempt under way; at the other
+    /// addresses, if there are any, when these do not answer.
+    fn connect(self: &Rc<Self>, sid: Sid, addresses: Vec<HostPort>, others: Vec<HostPort>) {
         let mut state = self.state.borrow_mut();
         let peer = state.peers.entry(sid).or_default();
         if peer.link.is_some() || peer.is_connecting {
@@ -357,6 +359,9 @@ impl Net {
         let net = self.clone();
         spawn_local(async move {
             let mut opened = link::open(&net, sid, addresses).await;
+            if opened.is_err() && !others.is_empty() {
+                opened = link::open(&net, sid, others).await;
+            }
             if let Ok(stream) = &mut opened
                 && sid > net.options.my
                 && let Err(error) = link::taken(&net, stream).await
@@ -420,20 +425,21 @@ impl Net {
             // It may have restarted, so that a connection to it is one to its past.
             self.unlink(sid, None);
             drop(stream);
-            let configured = self.state.borrow().addresses.get(&sid).cloned();
-            let addresses = if addresses.is_empty() { configured } else { Some(addresses) };
-            match addresses {
-                Some(addresses) => self.connect_back(sid, addresses),
-                None => warn!(%sid, "no address to connect back to"),
+            let configured = self.state.borrow().addresses.get(&sid).cloned().unwrap_or_default();
+            match (addresses.is_empty(), configured.is_empty()) {
+                (true, true) => warn!(%sid, "no address to connect back to"),
+                (true, false) => self.connect_back(sid, configured, Vec::new()),
+                // It may have moved and not know its own address yet.
+                (false, _) => self.connect_back(sid, addresses, configured),
             }
             return;
         }
         self.keep(sid, stream, rest);
     }
 
-    fn connect_back(self: &Rc<Self>, sid: Sid, addresses: Vec<HostPort>) {
+    fn connect_back(self: &Rc<Self>, sid: Sid, addresses: Vec<HostPort>, others: Vec<HostPort>) {
         if self.has_room_for(sid) {
-            self.connect(sid, addresses);
+            self.connect(sid, addresses, others);
         }
     }
 

@@ -71,7 +71,11 @@ async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -
 
 fn prepare(net: &Net, stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_keepalive(net.options.tcp_keep_alive)
+    let socket = SockRef::from(stream);
+    socket.set_keepalive(net.options.tcp_keep_alive)?;
+    // A server that comes back to its network under another address would otherwise vote on
+    // connections of the old one, which end only when TCP gives up after a quarter of an hour.
+    socket.set_tcp_user_timeout(Some(net.options.handshake_timeout))
 }
 
 /// This server's introduction, with its addresses as numbers where they can be looked up, so that

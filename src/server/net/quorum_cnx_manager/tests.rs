@@ -261,6 +261,17 @@ fn the_smaller_id_is_connected_back_to_at_the_address_it_names() {
 }
 
 #[test]
+fn who_names_an_address_that_is_gone_is_connected_back_to_at_the_configured_one() {
+    let addresses = addresses(2);
+    let configured = StdListener::bind(("127.0.0.1", addresses[&Sid(1)][0].port)).unwrap();
+    let _two = Manager::start(2, &addresses);
+    let mut one = stranger(&addresses, 2);
+    introduce(&mut one, 1, "127.0.0.1:1");
+    closed(one);
+    configured.accept().unwrap();
+}
+
+#[test]
 fn strangers_are_closed_and_do_no_harm() {
     let addresses = addresses(2);
     let options = QuorumCnxOptions { handshake_timeout: Duration::from_millis(300), ..options(2) };
