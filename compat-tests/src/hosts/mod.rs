@@ -1,5 +1,5 @@
-//! Where the members of an ensemble run: as processes on loopback ([`processes`]) or in containers
-//! ([`containers`]).
+//! Where the members of an ensemble run: as processes on loopback (`processes`) or in containers
+//! (`containers`).
 //!
 //! [`Hosts`] is what scenarios and checkers need of them, whichever it is. Members are named by
 //! their index from 0.
