@@ -130,15 +130,7 @@ fn used(kind: ServerUnderTest) -> Ensemble {
 
 /// What the first member in this role has counted.
 fn counts(ensemble: &Ensemble, role: Role) -> Counts {
-    // A busy member may be silent when it is asked.
-    let deadline = Instant::now() + SETTLE_LIMIT;
-    let member = loop {
-        match (0..ensemble.len()).find(|member| ensemble.role(*member) == role) {
-            Some(member) => break member,
-            None => assert!(Instant::now() < deadline, "nobody is {role:?}"),
-        }
-    };
-    let text = ensemble.server(member).four_letter_word("mntr");
+    let text = ensemble.server(ensemble.wait_for(role)).four_letter_word("mntr");
     let count = |line: &str| {
         let (name, value) = line.strip_prefix("zk_")?.split_once('\t')?;
         Some((name.to_owned(), value.parse().ok()?))

@@ -27,8 +27,7 @@ fn used(kind: ServerUnderTest) -> Ensemble {
 
 /// What the first member in this role answers.
 fn ask(ensemble: &Ensemble, role: Role, word: &str) -> String {
-    let member = (0..ensemble.len()).find(|member| ensemble.role(*member) == role);
-    ensemble.server(member.expect("each role is there")).four_letter_word(word)
+    ensemble.server(ensemble.wait_for(role)).four_letter_word(word)
 }
 
 fn keys(text: &str, separator: &str) -> Vec<String> {

@@ -189,6 +189,19 @@ pub trait Hosts: Debug {
         }
     }
 
+    /// The first member in this role, once there is one. A busy member may be silent when it is
+    /// asked.
+    fn wait_for(&self, role: Role) -> usize {
+        let deadline = Instant::now() + SERVE_LIMIT;
+        loop {
+            if let Some(member) = (0..self.len()).find(|member| self.role(*member) == role) {
+                return member;
+            }
+            assert!(Instant::now() < deadline, "nobody is {role:?}: {}", self.describe());
+            thread::sleep(POLL);
+        }
+    }
+
     /// A voter that does not lead; `nth` picks one of several.
     fn follower(&self, nth: usize) -> usize {
         let leader = self.wait_for_leader();
